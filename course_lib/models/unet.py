@@ -1,0 +1,119 @@
+"""U-Net: the rival that every other net of the course must beat."""
+
+from torch import Tensor, nn
+
+from course_lib.models.blocks import Concat, DoubleConv, DropSkip, check_images, init_he
+
+
+class UNet(nn.Module):
+    """U-Net for images of any size from ``2**depth`` pixels a side.
+
+    ``(B, in_channels, H, W) float`` to logits ``(B, num_classes, H, W)``; one channel for a binary
+    task. Level ``l`` has ``base * 2**l`` channels; ``depth`` levels lie above the bottleneck.
+
+    Source: Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015, figure 1 and section 3.
+
+    Departures:
+        - Convolutions pad with zeros, so that the output has the input's size; the paper's do not
+          pad, and its skips are cropped (572 px in, 388 px out).
+        - An odd side is pooled with its last row as a window of its own, and the upsampled map is
+          cut to the skip's size. Sides that are multiples of ``2**depth`` never meet this rule.
+        - The paper drops out units at the end of the encoder; its rate is not stated: left out.
+        - Batch normalisation (``norm=True``) came later; here between convolution and ReLU.
+
+    With the defaults, 3 channels in and 1 out it has 31,031,745 parameters, the U-Net of many
+    comparison tables.
+
+    Args:
+        in_channels: channels of the image.
+        num_classes: channels of the logits.
+        base: channels of the first level.
+        depth: number of poolings, 1 to 6.
+        norm: batch normalisation after every 3x3 convolution.
+        skips: skip connections; without them a decoder level sees the upsampled map only.
+        bias: bias of the 3x3 convolutions; by default there is one where no batch normalisation
+            would cancel it. (The count of 31,043,521 with batch normalisation includes them.)
+
+    Raises:
+        ValueError: for a value out of range, and in ``forward`` for images that do not fit.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        num_classes: int,
+        *,
+        base: int = 64,
+        depth: int = 4,
+        norm: bool = False,
+        skips: bool = True,
+        bias: bool | None = None,
+    ):
+        super().__init__()
+        for name, value in (
+            ("in_channels", in_channels),
+            ("num_classes", num_classes),
+            ("base", base),
+        ):
+            if value < 1:
+                raise ValueError(f"{name} must be at least 1, got {value}")
+        if not 1 <= depth <= 6:
+            raise ValueError(f"depth must be 1 to 6, got {depth}")
+        options = {"norm": norm, "bias": not norm if bias is None else bias}
+        widths = [base * 2**level for level in range(depth + 1)]
+        self.in_channels = in_channels
+        self.depth = depth
+        self.encoder = nn.ModuleList(
+            DoubleConv(before, after, **options)
+            for before, after in zip([in_channels, *widths[:-2]], widths[:-1], strict=True)
+        )
+        self.pool = nn.MaxPool2d(2, ceil_mode=True)
+        self.bottleneck = DoubleConv(widths[-2], widths[-1], **options)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * c, c, 2, stride=2) for c in widths[:-1])
+        self.join = Concat() if skips else DropSkip()
+        self.decoder = nn.ModuleList(
+            DoubleConv(2 * c if skips else c, c, **options) for c in widths[:-1]
+        )
+        self.head = nn.Conv2d(base, num_classes, 1)
+        self.apply(init_he)
+
+    def forward_features(self, x: Tensor) -> dict[str, Tensor]:
+        """Return all maps in the order in which they are computed.
+
+        Returns:
+            ``encoder0`` ..., ``bottleneck``, ..., ``decoder0``; the number is the level, whose map
+            is ``(B, base * 2**level, H / 2**level, W / 2**level)``, rounded up.
+        """
+        check_images(x, self.in_channels, smallest=2**self.depth)
+        maps = {}
+        for level, block in enumerate(self.encoder):
+            maps[f"encoder{level}"] = block(x)
+            x = self.pool(maps[f"encoder{level}"])
+        maps["bottleneck"] = x = self.bottleneck(x)
+        for level in reversed(range(self.depth)):
+            skip = maps[f"encoder{level}"]
+            x = self.up[level](x)[..., : skip.shape[2], : skip.shape[3]]
+            maps[f"decoder{level}"] = x = self.decoder[level](self.join(skip, x))
+        return maps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the logits ``(B, num_classes, H, W)`` of images ``(B, in_channels, H, W)``."""
+        return self.head(self.forward_features(x)["decoder0"])
+
+
+ABLATIONS = {"full": {}, "no_skips": {"skips": False}}
+
+
+def unet(**overrides) -> UNet:
+    """Build the classic net: base 64, biases, no batch normalisation (31,031,745 parameters)."""
+    return UNet(**{"in_channels": 3, "num_classes": 1, **overrides})
+
+
+def unet_bn(**overrides) -> UNet:
+    """Build the classic net with batch normalisation in place of the biases (31,037,633)."""
+    return UNet(**{"in_channels": 3, "num_classes": 1, "norm": True, **overrides})
+
+
+def unet_small(**overrides) -> UNet:
+    """Build the rival at laptop size: base 16 with batch normalisation (1,942,289 parameters)."""
+    return UNet(**{"in_channels": 3, "num_classes": 1, "base": 16, "norm": True, **overrides})
