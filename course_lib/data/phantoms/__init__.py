@@ -1,0 +1,176 @@
+"""Generated medical-looking images with exact masks and a known difficulty for every case."""
+
+from dataclasses import dataclass
+from operator import index as as_int
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from course_lib.data.phantoms import nuclei, ultrasound
+from course_lib.data.phantoms.frame import FACTORS, Case, generator
+
+_DRAWERS = {"ultrasound": ultrasound, "nuclei": nuclei}
+LOOKS = tuple(_DRAWERS)
+_MIXED = tuple(name for name in LOOKS if name != "fracture")
+_WITHOUT_EMPTY = ("cardiac", "xray")
+_COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73")
+_SIZES = (32, 512)
+
+
+@dataclass(frozen=True)
+class Phantoms:
+    """Generated images.
+
+    Attributes:
+        images: uint8 (N, C, size, size); C is 3 for mixed, dermoscopy and nuclei, else 1.
+        masks: uint8 (N, size, size), label indices.
+        cases: one row a case: case_id, group, look, kind, the five factors, difficulty.
+        classes: name and colour of labels 0..K-1.
+    """
+
+    images: np.ndarray
+    masks: np.ndarray
+    cases: pd.DataFrame
+    classes: list[dict[str, str]]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+def generate(
+    n: int,
+    size: int = 128,
+    seed: int = 0,
+    look: str = "mixed",
+    contrast: float | None = None,
+    noise: float | None = None,
+    softness: float | None = None,
+    smallness: float | None = None,
+    clutter: float | None = None,
+    start: int = 0,
+    empty: float = 0.0,
+) -> Phantoms:
+    """Draw `n` phantoms; case i depends on (seed, i) alone, not on n, size or set factors.
+
+    Every factor means difficulty: 0 easy, 1 hard, so `smallness=1` is the smallest lesion.
+    `difficulty` is the mean of the five; it orders cases inside a look, between looks the
+    level differs. "mixed" draws one of dermoscopy, ultrasound, nuclei, cardiac and xray for
+    each case, with 3 channels and binary masks.
+
+    Args:
+        n: number of cases.
+        size: side in pixels, 32..512.
+        seed: seed of the whole set, >= 0.
+        look: "mixed" or one of `LOOKS` ("xray" outlines the lungs, "fracture" a crack).
+        contrast: 0..1, how little the lesion differs from its surroundings; None: drawn.
+        noise: 0..1, strength of noise, speckle or lack of photons; None: drawn.
+        softness: 0..1, width of the border; None: drawn.
+        smallness: 0..1, 1 is the smallest; None: drawn.
+        clutter: 0..1, amount of things that are not the lesion; None: drawn.
+        start: number of the first case, so that a set can be made in pieces.
+        empty: share of cases drawn without a lesion, 0..1; their mask is all 0. All other
+            masks have at least one labelled pixel. Hearts and lungs are never empty.
+
+    Returns:
+        Images, masks, the table of cases and the classes.
+
+    Raises:
+        ValueError: a number is out of its range, or the look is not known.
+    """
+    given = dict(zip(FACTORS, (contrast, noise, softness, smallness, clutter), strict=True))
+    n, size, seed, start = _check(n, size, seed, look, given, start, empty)
+    channels = 3 if look == "mixed" else _DRAWERS[look].CHANNELS
+    images = np.zeros((n, channels, size, size), np.uint8)
+    masks = np.zeros((n, size, size), np.uint8)
+    rows = []
+    for j in range(n):
+        case, drawn_look = _draw_factors(seed, start + j, size, look, given, empty)
+        image, mask, kind = _DRAWERS[drawn_look].draw(case)
+        images[j] = np.rint(255 * image)
+        masks[j] = mask > 0 if look == "mixed" else mask
+        case_id = f"{look}-{seed}-{case.index:05d}"
+        row = {"case_id": case_id, "group": case_id, "look": drawn_look}
+        row |= {"kind": "empty" if case.empty else kind} | case.factors
+        rows.append(row | {"difficulty": float(np.mean(list(case.factors.values())))})
+    columns = ["case_id", "group", "look", "kind", *FACTORS, "difficulty"]
+    return Phantoms(images, masks, pd.DataFrame(rows, columns=columns), _classes(look))
+
+
+def prepare(
+    folder: str | Path, n: int = 600, size: int = 128, seed: int = 0, look: str = "mixed"
+) -> Path:
+    """Write generated cases as a prepared data set with a split named "default".
+
+    Args:
+        folder: where to write; its name becomes the name of the data set.
+        n: number of cases.
+        size: side in pixels, 32..512.
+        seed: seed of the cases and of the split.
+        look: see `generate`.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ValueError: as `generate`, or the folder holds something else.
+    """
+    from course_lib.data import prepared, splits
+
+    made = generate(n, size, seed, look)
+    folder = prepared.write(
+        folder,
+        name=Path(folder).name,
+        images=made.images,
+        masks=made.masks,
+        cases=made.cases,
+        classes=made.classes,
+        modality="generated" if look == "mixed" else f"generated {look}",
+        title=f"Phantoms: {look}",
+        licence="CC0-1.0",
+        source="course_lib.data.phantoms",
+        options={"n": n, "size": size, "seed": seed, "look": look},
+    )
+    parts = splits.make(made.cases, seed=seed, stratify="look")
+    splits.write(folder, "default", made.cases["case_id"], parts)
+    return folder
+
+
+def _check(n, size, seed, look, given, start, empty):
+    if look != "mixed" and look not in LOOKS:
+        raise ValueError(f"unknown look {look!r}; valid are mixed, {', '.join(LOOKS)}")
+    limits = {"n": (n, 0, None), "size": (size, *_SIZES), "seed": (seed, 0, None)}
+    limits["start"] = (start, 0, None)
+    numbers = []
+    for name, (value, low, high) in limits.items():
+        try:
+            whole = as_int(value)
+        except TypeError:
+            raise ValueError(f"{name} must be a whole number, got {value!r}") from None
+        if whole < low or (high is not None and whole > high):
+            valid = f"{low} or more" if high is None else f"{low} to {high}"
+            raise ValueError(f"{name} must be {valid}, got {whole}")
+        numbers.append(whole)
+    for name, value in {**given, "empty": empty}.items():
+        if value is not None and not 0 <= value <= 1:
+            raise ValueError(f"{name} must lie in 0 to 1, got {value!r}")
+    if empty and look in _WITHOUT_EMPTY:
+        raise ValueError(f"look {look!r} has no cases without its organ; leave empty at 0")
+    return numbers
+
+
+def _draw_factors(seed, index, size, look, given, empty) -> tuple[Case, str]:
+    """Draw all five factors, then the look; what was given replaces what was drawn."""
+    rng = generator(seed, index, "factors")
+    drawn = dict(zip(FACTORS, rng.uniform(size=len(FACTORS)), strict=True))
+    mixed = _MIXED[rng.integers(len(_MIXED))]
+    factors = {k: float(v if given[k] is None else given[k]) for k, v in drawn.items()}
+    look = mixed if look == "mixed" else look
+    without = look not in _WITHOUT_EMPTY and generator(seed, index, "empty").uniform() < empty
+    return Case(seed, index, size, factors, bool(without)), look
+
+
+def _classes(look: str) -> list[dict[str, str]]:
+    names = ("target",) if look == "mixed" else _DRAWERS[look].CLASSES
+    pairs = zip(("background", *names), _COLOURS, strict=False)
+    return [{"name": name, "colour": colour} for name, colour in pairs]
