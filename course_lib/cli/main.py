@@ -1,0 +1,118 @@
+"""The command `course`: every subcommand is a thin call into the room that does the work."""
+
+from __future__ import annotations
+
+import functools
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from course_lib.cli import build as builder
+from course_lib.cli import report as reporter
+from course_lib.cli import run as runner
+from course_lib.records import PROFILES, ROOT
+
+
+def one_line_errors(command):
+    """Turn errors that a user can cause into one line and exit code 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args, **options):
+        try:
+            return command(*args, **options)
+        except ValueError as error:
+            raise click.UsageError(" ".join(str(error).split())) from None
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise click.UsageError(f"{error.strerror or error}{where}") from None
+
+    return wrapped
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def course() -> None:
+    """Run, build and test the segmentation course."""
+
+
+@course.command()
+@click.argument("numbers", nargs=-1, metavar="[NN]...")
+@click.option("--profile", type=click.Choice(PROFILES), default="fast", show_default=True)
+@click.option("--data", default="", help="Prepared data set, for the notebooks that take one.")
+@click.option("--device", default="", help="auto, cpu, cuda or mps.")
+@click.option("-p", "exact", nargs=2, multiple=True, metavar="NAME VALUE", help="Any parameter.")
+@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True)
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "runs" / "course")
+@one_line_errors
+def run(numbers, profile, data, device, exact, jobs, out) -> None:
+    """Run notebooks headless (all, or those with the given numbers) and write a report."""
+    wide = {name: text for name, text in (("data", data), ("device", device)) if text}
+    plans = runner.plan(runner.find(numbers), profile, wide, dict(exact), out)
+    outcomes = runner.execute_with_bars(plans, jobs)
+    page = reporter.write(out, profile)
+    click.echo(f"Report: {_short(page)}")
+    failed = [outcome for outcome in outcomes if outcome.status != "passed"]
+    for outcome in failed:
+        click.echo(f"FAILED {outcome.name}, cell {outcome.cell}: {outcome.error}", err=True)
+        for line in outcome.lines:
+            click.echo(f"    {line}", err=True)
+    if failed:
+        names = ", ".join(outcome.name for outcome in failed)
+        click.echo(f"{len(failed)} of {len(outcomes)} notebooks failed: {names}", err=True)
+        sys.exit(1)
+
+
+@course.command()
+@click.option("--check", is_flag=True, help="Only say which notebooks are stale; exit code 1 then.")
+@one_line_errors
+def build(check) -> None:
+    """Make the notebooks from notebooks/source."""
+    if check:
+        names = builder.stale()
+        for name in names:
+            click.echo(f"stale: {name} (run `course build`)")
+        sys.exit(1 if names else 0)
+    for name in builder.build():
+        click.echo(f"wrote {name}")
+
+
+@course.command()
+@click.option("--to", type=click.Path(path_type=Path), default=ROOT / "work")
+@click.option("--open/--no-open", "launch", default=True, help="Open JupyterLab there.")
+@one_line_errors
+def work(to, launch) -> None:
+    """Copy notebooks that are not there yet into work/ and open JupyterLab; overwrites nothing."""
+    to.mkdir(parents=True, exist_ok=True)
+    for notebook in runner.find(()):
+        target = to / notebook.name
+        try:
+            with target.open("xb") as file:
+                file.write(notebook.read_bytes())
+            click.echo(f"copied {target.name}")
+        except FileExistsError:
+            click.echo(f"kept   {target.name}")
+    if launch:
+        command = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={to.resolve()}"]
+        sys.exit(subprocess.call(command, env=os.environ | {"PYTHONPATH": str(ROOT)}))
+
+
+@course.command()
+@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "runs" / "course")
+@click.option("--profile", type=click.Choice(PROFILES), default="fast", show_default=True)
+@one_line_errors
+def report(out, profile) -> None:
+    """Write the report of a folder of runs anew."""
+    click.echo(f"Report: {_short(reporter.write(out, profile))}")
+
+
+def _short(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+if __name__ == "__main__":
+    course()

@@ -1,0 +1,242 @@
+"""One self-contained HTML page for a folder of runs (figures.md section 5)."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+import nbformat
+
+from course_lib.records import ROOT
+
+STYLE = Path(__file__).with_name("report.css")
+SIGNS = {
+    "passed": ("✓", "passed", "ok"),
+    "failed": ("✕", "failed", "bad"),
+    "over budget": ("!", "over budget", "warn"),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What one run left behind."""
+
+    name: str
+    title: str
+    outcome: dict
+    result: dict
+    figure: tuple[str, str] | None
+    page: str
+    budget: dict
+
+    @property
+    def status(self) -> str:
+        """passed, failed, or over budget (more seconds or memory than the budget says)."""
+        if self.outcome["status"] == "failed":
+            return "failed"
+        over = self.budget and (
+            self.result["seconds"] > self.budget["seconds"]
+            or self.result["peak_mb"] > self.budget["peak_mb"]
+        )
+        return "over budget" if over else "passed"
+
+
+def write(folder: Path, profile: str) -> Path:
+    """Write ``folder/index.html`` and one HTML page a notebook; returns the page.
+
+    Raises:
+        ValueError: if the folder holds no runs.
+    """
+    runs = sorted(path.parent for path in folder.glob("*/outcome.json"))
+    if not runs:
+        raise ValueError(f"{folder} holds no runs: start some with `course run`")
+    budgets = tomllib.loads((ROOT / "notebooks" / "budgets.toml").read_text(encoding="utf-8"))
+    entries = [_entry(run, budgets.get(run.name, {}).get(profile, {})) for run in runs]
+    page = folder / "index.html"
+    part = page.with_suffix(f".{os.getpid()}.part")
+    part.write_text(_page(entries, profile), encoding="utf-8")
+    part.replace(page)
+    return page
+
+
+def _entry(run: Path, budget: dict) -> Entry:
+    outcome = json.loads((run / "outcome.json").read_text(encoding="utf-8"))
+    result_file = run / "results.json"
+    result = json.loads(result_file.read_text(encoding="utf-8")) if result_file.is_file() else {}
+    notebook_file = run / f"{run.name}.ipynb"
+    title, figure, page = run.name, None, ""
+    if notebook_file.is_file():
+        notebook = nbformat.read(notebook_file, as_version=4)
+        first = notebook.cells[0].source.splitlines()[0] if notebook.cells else ""
+        title = first.lstrip("# ") if first.startswith("#") else run.name
+        figure = _best_figure(notebook)
+        page = _export(notebook, run)
+    return Entry(run.name, title, outcome, result, figure, page, budget)
+
+
+def _best_figure(notebook) -> tuple[str, str] | None:
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            about = output.get("metadata", {}).get("image/png", {})
+            if about.get("key"):
+                return output["data"]["image/png"].replace("\n", ""), about["alt"]
+    return None
+
+
+def _export(notebook, run: Path) -> str:
+    from nbconvert import HTMLExporter
+
+    body, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
+    target = run / f"{run.name}.html"
+    target.write_text(body, encoding="utf-8")
+    return f"{run.name}/{target.name}"
+
+
+def _page(entries: list[Entry], profile: str) -> str:
+    good = sum(entry.status != "failed" for entry in entries)
+    title = f"Course run: {good} of {len(entries)} notebooks passed"
+    seconds = sum(entry.outcome["seconds"] for entry in entries)
+    peak = max((entry.result.get("peak_mb", 0) for entry in entries), default=0)
+    some = next((entry.result for entry in entries if entry.result), {})
+    meta = [
+        some.get("finished", ""),
+        f"profile {profile}",
+        f"{some.get('cores', '?')} cores, {some.get('device', '?')}",
+        f"commit {some.get('commit') or 'unknown'}",
+        f"torch {some.get('versions', {}).get('torch', '?')}",
+        f"{seconds:.0f} s in all",
+        f"highest peak {peak:.0f} MB",
+    ]
+    parts = [
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+        '<meta name="viewport" content="width=device-width, initial-scale=1">',
+        f'<title>{title}</title><link rel="icon" href="data:,">',
+        f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body>",
+        f'<header><h1>{title}</h1><p class="meta">{_join(meta)}</p></header><main>',
+        _attention(entries),
+        _table(entries),
+        *(_section(entry) for entry in entries),
+        "</main></body></html>",
+    ]
+    return "\n".join(parts)
+
+
+def _join(words: list[str]) -> str:
+    return " · ".join(html.escape(word) for word in words if word)
+
+
+def _status(status: str) -> str:
+    sign, word, kind = SIGNS[status]
+    return f'<span class="{kind}"><span aria-hidden="true">{sign}</span> {word}</span>'
+
+
+def _attention(entries: list[Entry]) -> str:
+    lines = []
+    for entry in entries:
+        if entry.status == "failed":
+            where = f"cell {entry.outcome['cell']}: " if entry.outcome["cell"] else ""
+            cause = where + entry.outcome["error"]
+        elif entry.status == "over budget":
+            cause = f"over its budget of {entry.budget['seconds']:.0f} s, {_mb(entry.budget)}"
+        else:
+            continue
+        link = f'<a href="#{entry.name}">{html.escape(entry.title)}</a>'
+        lines.append(f"<li>{_status(entry.status)} {link}: {html.escape(cause)}</li>")
+    if not lines:
+        return ""
+    body = "\n".join(lines)
+    return f'<section class="card"><h2>Look at these first</h2><ul>{body}</ul></section>'
+
+
+def _mb(numbers: dict) -> str:
+    return f"{numbers['peak_mb']:.0f} MB"
+
+
+def _table(entries: list[Entry]) -> str:
+    rows = []
+    for entry in entries:
+        share = ""
+        if entry.budget and entry.result:
+            share = f"{100 * entry.result['seconds'] / entry.budget['seconds']:.0f} %"
+        peak = f"{entry.result['peak_mb']:.0f}" if entry.result else "-"
+        rows.append(
+            f'<tr><th scope="row"><a href="#{entry.name}">{html.escape(entry.title)}</a></th>'
+            f"<td>{_status(entry.status)}</td><td class=n>{entry.outcome['seconds']:.0f}</td>"
+            f"<td class=n>{peak}</td><td class='n opt'>{share}</td>"
+            f"<td class='n opt'>{len(entry.result.get('records', {}))}</td></tr>"
+        )
+    head = "".join(
+        f'<th scope="col"{kind}>{word}</th>'
+        for word, kind in (
+            ("Notebook", ""),
+            ("Status", ""),
+            ("Seconds", " class=n"),
+            ("Peak MB", " class=n"),
+            ("Share of time budget", ' class="n opt"'),
+            ("Records", ' class="n opt"'),
+        )
+    )
+    return (
+        f'<h2>All runs</h2><p id="count">{len(entries)} notebooks.</p>'
+        '<div class="scroll" role="region" tabindex="0" aria-labelledby="count"><table>'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+    )
+
+
+def _section(entry: Entry) -> str:
+    parts = [f'<section id="{entry.name}"><h2>{html.escape(entry.title)}</h2>']
+    links = [f'<a href="{entry.page}">executed notebook</a>'] if entry.page else []
+    if entry.result:
+        links.append(f'<a href="{entry.name}/results.json">results.json of {entry.name}</a>')
+    parts.append(f"<p>{_status(entry.status)} · {' · '.join(links)}</p>")
+    if entry.status == "failed":
+        lines = "\n".join([entry.outcome["error"], *entry.outcome["lines"]])
+        parts.append(f"<pre>{html.escape(lines)}</pre>")
+    if entry.figure:
+        data, alt = entry.figure
+        parts.append(
+            f'<figure tabindex="0"><img alt="{html.escape(alt)}" loading="lazy" '
+            f'src="data:image/png;base64,{data}"></figure>'
+        )
+    if entry.result:
+        parts.append(_records(entry))
+    return "\n".join([*parts, "</section>"])
+
+
+def _records(entry: Entry) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{html.escape(name)}</th><td class=n>{_number(item["value"])}'
+        f"</td><td>{_interval(item)}</td><td>{html.escape(item['unit'])}</td>"
+        f"<td class=n>{item['n'] if item['n'] is not None else ''}</td></tr>"
+        for name, item in entry.result["records"].items()
+    )
+    shown = " open" if entry.figure else ""
+    return (
+        f"<details{shown}><summary>{len(entry.result['records'])} recorded results</summary>"
+        f'<div class="scroll" role="region" tabindex="0" aria-label="results of {entry.name}">'
+        '<table><thead><tr><th scope="col">Record</th><th scope="col" class=n>Value</th>'
+        '<th scope="col">Interval</th><th scope="col">Unit</th><th scope="col" class=n>n</th>'
+        f"</tr></thead><tbody>{rows}</tbody></table></div></details>"
+    )
+
+
+def _number(value) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return (
+        "undefined" if value is None else html.escape(f"{value:,}" if _int(value) else str(value))
+    )
+
+
+def _int(value) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _interval(item: dict) -> str:
+    if item["interval"] is None:
+        return ""
+    return f"[{_number(item['interval'][0])}, {_number(item['interval'][1])}]"
