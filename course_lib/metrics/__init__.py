@@ -1,0 +1,41 @@
+"""Metrics on masks: counts -> scores of one case -> table of cases -> summary with interval."""
+
+from course_lib.metrics.distances import boundary, boundary_distances, hausdorff, hd95, nsd
+from course_lib.metrics.intervals import bootstrap_interval, t_interval
+from course_lib.metrics.overlap import (
+    Counts,
+    accuracy,
+    counts,
+    dice,
+    iou,
+    lesion_recall,
+    precision,
+    recall,
+    specificity,
+)
+from course_lib.metrics.summary import fill_empty, paired_difference, pooled, summarise
+from course_lib.metrics.table import evaluate_cases
+
+__all__ = [
+    "Counts",
+    "accuracy",
+    "bootstrap_interval",
+    "boundary",
+    "boundary_distances",
+    "counts",
+    "dice",
+    "evaluate_cases",
+    "fill_empty",
+    "hausdorff",
+    "hd95",
+    "iou",
+    "lesion_recall",
+    "nsd",
+    "paired_difference",
+    "pooled",
+    "precision",
+    "recall",
+    "specificity",
+    "summarise",
+    "t_interval",
+]
