@@ -13,12 +13,25 @@ from course_lib.metrics.overlap import (
     recall,
     specificity,
 )
-from course_lib.metrics.summary import fill_empty, paired_difference, pooled, summarise
+from course_lib.metrics.roc import (
+    PrecisionRecallCurve,
+    RocCurve,
+    auc,
+    average_precision,
+    precision_recall_curve,
+    roc_curve,
+)
+from course_lib.metrics.summary import Difference, fill_empty, paired_difference, pooled, summarise
 from course_lib.metrics.table import evaluate_cases
 
 __all__ = [
     "Counts",
+    "Difference",
+    "PrecisionRecallCurve",
+    "RocCurve",
     "accuracy",
+    "auc",
+    "average_precision",
     "bootstrap_interval",
     "boundary",
     "boundary_distances",
@@ -34,7 +47,9 @@ __all__ = [
     "paired_difference",
     "pooled",
     "precision",
+    "precision_recall_curve",
     "recall",
+    "roc_curve",
     "specificity",
     "summarise",
     "t_interval",

@@ -37,10 +37,12 @@ def bootstrap_interval(
     Source: Efron and Tibshirani 1993, chapter 13; ``scipy.stats.bootstrap(method="percentile")``.
     """
     values = finite(values, "values")
-    shares = group_sums(np.column_stack([values, np.ones_like(values)]), groups)
-    return percentiles_over_draws(
-        shares, lambda sums: sums[:, 0] / sums[:, 1], seed, resamples, confidence
-    )
+    sums = group_sums(np.column_stack([values, np.ones_like(values)]), groups)  # total, size
+
+    def mean_over_images(drawn: np.ndarray) -> np.ndarray:
+        return drawn[:, 0] / drawn[:, 1]
+
+    return percentiles_over_draws(sums, mean_over_images, seed, resamples, confidence)
 
 
 def t_interval(values: ArrayLike, confidence: float = 0.95) -> tuple[float, float]:

@@ -45,7 +45,7 @@ def fill_empty(
     """
     if policy not in POLICIES:
         raise ValueError(f"policy must be one of {', '.join(POLICIES)}, got {policy!r}")
-    table = table.copy()
+    table = table.astype({name: float for name in METRICS if name in table})
     if policy == "drop":
         table = table[~table["case"].isin(["both_empty", "target_empty"])].reset_index(drop=True)
     both = table["case"] == "both_empty"
