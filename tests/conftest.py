@@ -20,5 +20,7 @@ def shared_data():
     """Folder of real images; it is not part of the project."""
     shared = Path(os.environ.get("COURSE_SHARED", ROOT.parent / "shared"))
     if not (shared / "data").is_dir():
-        pytest.skip(f"real images are not at hand: set COURSE_SHARED (looked in {shared.name}/data)")
+        pytest.skip(
+            f"real images are not at hand: set COURSE_SHARED (looked in {shared.name}/data)"
+        )
     return shared / "data"

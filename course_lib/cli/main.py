@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import subprocess
 import sys
@@ -11,30 +10,28 @@ from pathlib import Path
 import click
 
 from course_lib.cli import build as builder
+from course_lib.cli import machine
 from course_lib.cli import report as reporter
 from course_lib.cli import run as runner
+from course_lib.cli.data import data as data_commands
+from course_lib.cli.errors import one_line_errors
 from course_lib.records import PROFILES, ROOT
-
-
-def one_line_errors(command):
-    """Turn errors that a user can cause into one line and exit code 2."""
-
-    @functools.wraps(command)
-    def wrapped(*args, **options):
-        try:
-            return command(*args, **options)
-        except ValueError as error:
-            raise click.UsageError(" ".join(str(error).split())) from None
-        except OSError as error:
-            where = f" ({error.filename})" if error.filename else ""
-            raise click.UsageError(f"{error.strerror or error}{where}") from None
-
-    return wrapped
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def course() -> None:
     """Run, build and test the segmentation course."""
+
+
+course.add_command(data_commands)
+
+
+@course.command()
+@one_line_errors
+def check() -> None:
+    """Show versions, device, memory and threads of this machine, with advice."""
+    for line in machine.describe():
+        click.echo(line)
 
 
 @course.command()

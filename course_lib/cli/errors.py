@@ -1,0 +1,23 @@
+"""Errors that a user can cause: one line, exit code 2."""
+
+from __future__ import annotations
+
+import functools
+
+import click
+
+
+def one_line_errors(command):
+    """Turn a ValueError or OSError of a command into one line and exit code 2."""
+
+    @functools.wraps(command)
+    def wrapped(*args, **options):
+        try:
+            return command(*args, **options)
+        except ValueError as error:
+            raise click.UsageError(" ".join(str(error).split())) from None
+        except OSError as error:
+            where = f" ({error.filename})" if error.filename else ""
+            raise click.UsageError(f"{error.strerror or error}{where}") from None
+
+    return wrapped

@@ -1,0 +1,54 @@
+"""Runs every test of the project, each step once, and ends non-zero if one of them failed.
+
+    python tests/run_all.py
+
+Steps: pytest over the library, data scripts, builds and documents; nbval over the student notebooks
+(they must run to the end) and over the solutions (marked cells must give what is stored); then the
+budgets, read from what those very runs recorded.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RUNS = ROOT / "runs" / "test"
+PARALLEL = ["-n", "2", "--dist", "loadfile"]
+NBVAL = ["--nbval-lax", "--nbval-current-env", "--nbval-sanitize-with", "tests/sanitize.cfg"]
+
+
+def step(name: str, *arguments: str, **environment: str) -> int:
+    """Run pytest with these arguments; returns its exit code."""
+    begun = time.perf_counter()
+    command = [sys.executable, "-m", "pytest", *arguments]
+    code = subprocess.call(command, cwd=ROOT, env=os.environ | environment)
+    print(f"== {name}: exit code {code}, {time.perf_counter() - begun:.0f} s", flush=True)
+    return code
+
+
+def notebooks(folder: str) -> list[str]:
+    """Return the paths of the notebooks in a folder."""
+    return [str(path.relative_to(ROOT)) for path in sorted((ROOT / folder).glob("*.ipynb"))]
+
+
+def main() -> int:
+    """Run all steps."""
+    shutil.rmtree(RUNS, ignore_errors=True)
+    quiet = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "COURSE_PROFILE": "smoke"}
+    quiet["PYTHONWARNINGS"] = "ignore:.*encryption.*"
+    student = {"COURSE_OUT": str(RUNS / "student")}
+    solved = {"COURSE_OUT": str(RUNS / "solutions"), "COURSE_CHECK": "strict"}
+    codes = [
+        step("library", "tests", "--ignore=tests/after", *PARALLEL, OMP_NUM_THREADS="1"),
+        step("student notebooks", *NBVAL, *PARALLEL, *notebooks("notebooks"), **quiet, **student),
+        step("solutions", *NBVAL, *PARALLEL, *notebooks("notebooks/solutions"), **quiet, **solved),
+        step("budgets", "tests/after"),
+    ]
+    return int(any(codes))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
