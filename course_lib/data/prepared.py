@@ -30,7 +30,7 @@ from course_lib.data.prepared_verify import verify
 from course_lib.data.prepared_write import write
 from course_lib.data.resize import size_pair
 
-__all__ = ["EMBEDDED", "Dataset", "data_root", "from_arrays", "open", "verify", "write"]
+__all__ = ["EMBEDDED", "Dataset", "data_root", "from_arrays", "locate", "open", "verify", "write"]
 
 
 def data_root() -> Path:
@@ -57,14 +57,14 @@ def open(name: str | Path, size: int | None = None, verify: str = "sizes") -> Da
     """
     if verify not in ("sizes", "hash"):
         raise ValueError(f'verify must be "sizes" or "hash", not {verify!r}')
-    dataset = _read(_find(name, size), verify)
-    return dataset if size is None else _at_size(dataset, size)
+    dataset = _read(locate(name, size), verify)
+    return dataset if size is None else _at_size(dataset, size, embedded=str(name) in EMBEDDED)
 
 
-def _at_size(dataset: Dataset, size: int) -> Dataset:
+def _at_size(dataset: Dataset, size: int, embedded: bool) -> Dataset:
     if size_pair(size) == dataset.all_images.shape[-2:]:
         return dataset
-    if dataset.name in EMBEDDED:
+    if embedded:
         return dataset.resized(size)
     height, width = dataset.all_images.shape[-2:]
     raise ValueError(
@@ -73,8 +73,12 @@ def _at_size(dataset: Dataset, size: int) -> Dataset:
     )
 
 
-def _find(name: str | Path, size: int | None) -> Path:
-    """The folder that :func:`open` means by ``name``."""
+def locate(name: str | Path, size: int | None = None) -> Path:
+    """Find the folder that :func:`open` means by ``name``; make an embedded set if missing.
+
+    Raises:
+        ValueError: There is no such set, or several sizes of it.
+    """
     root = data_root()
     if isinstance(name, Path) or "/" in name or os.sep in name:
         return Path(name)

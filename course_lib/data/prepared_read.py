@@ -69,6 +69,7 @@ def read_cases(path: Path) -> pd.DataFrame:
 
 
 def load_array(path: Path) -> np.ndarray:
+    """Open a ``.npy`` file as a read-only memory map, without pickle."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError) as error:
