@@ -7,10 +7,17 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from course_lib.data.phantoms import nuclei, ultrasound
+from course_lib.data.phantoms import cardiac, dermoscopy, fracture, nuclei, ultrasound, xray
 from course_lib.data.phantoms.frame import FACTORS, Case, generator
 
-_DRAWERS = {"ultrasound": ultrasound, "nuclei": nuclei}
+_DRAWERS = {
+    "dermoscopy": dermoscopy,
+    "ultrasound": ultrasound,
+    "nuclei": nuclei,
+    "cardiac": cardiac,
+    "xray": xray,
+    "fracture": fracture,
+}
 LOOKS = tuple(_DRAWERS)
 _MIXED = tuple(name for name in LOOKS if name != "fracture")
 _WITHOUT_EMPTY = ("cardiac", "xray")

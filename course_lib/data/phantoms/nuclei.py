@@ -3,7 +3,7 @@
 import numpy as np
 
 from course_lib.data.phantoms.frame import Case
-from course_lib.data.phantoms.shapes import Blob, blob, sigmoid, stamp
+from course_lib.data.phantoms.shapes import WEIGHTS, Blob, blob, outline, sigmoid, stamp
 
 CHANNELS = 3
 CLASSES = ("nucleus",)
@@ -31,19 +31,18 @@ def _place(case: Case, crowded: bool) -> list[Blob]:
     wanted = int(np.clip(share / (np.pi * radius**2), 4, MOST))
     centres = rng.uniform(0.1, 0.9, (5, 2))
     gap = case.level("clutter", 1.3, 0.74)
-    placed: list[Blob] = []
-    for n in range(4 * MOST):
-        spot = rng.uniform(0.01, 0.99, 2)
-        near = centres[n % 5] + 0.13 * rng.standard_normal(2)
-        clustered = rng.uniform() < 0.55
-        x, y = near if clustered else spot
-        own = radius * np.exp(0.18 * rng.standard_normal())
-        aspect, angle = np.exp(0.22 * rng.standard_normal()), rng.uniform(0, np.pi)
-        shape = blob(rng, x, y, own, 0.035, aspect, angle)
-        apart = all((x - p.x) ** 2 + (y - p.y) ** 2 > (gap * (own + p.radius)) ** 2 for p in placed)
-        if apart and 0 < x < 1 and 0 < y < 1 and len(placed) < wanted:
-            placed.append(shape)
-    return placed
+    spots = rng.uniform(0.01, 0.99, (tries := 4 * MOST, 2))
+    near = np.tile(centres, (tries // 5, 1)) + 0.13 * rng.standard_normal((tries, 2))
+    spots = np.where(rng.uniform(size=(tries, 1)) < 0.55, near, spots)
+    radii = radius * np.exp(0.18 * rng.standard_normal(tries))
+    aspects, angles = np.exp(0.22 * rng.standard_normal(tries)), rng.uniform(0, np.pi, tries)
+    weights = 0.035 * rng.standard_normal((tries, *WEIGHTS))
+    kept: list[int] = []
+    for n in np.flatnonzero(((spots > 0) & (spots < 1)).all(1)):
+        apart = np.hypot(*(spots[kept] - spots[n]).T)
+        if len(kept) < wanted and (apart > gap * (radii[kept] + radii[n])).all():
+            kept.append(n)
+    return [Blob(*spots[n], radii[n], aspects[n], angles[n], outline(weights[n])) for n in kept]
 
 
 def _in_focus(case: Case, nuclei: list[Blob]) -> tuple[np.ndarray, np.ndarray]:

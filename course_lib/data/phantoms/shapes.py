@@ -79,6 +79,7 @@ class Blob:
 
 _THETA = np.arange(_ANGLES, dtype=np.float32) * np.float32(2 * np.pi / _ANGLES)
 _K = np.arange(2, 9, dtype=np.float32)
+WEIGHTS = (2, len(_K))
 _COS = np.cos(_K[:, None] * _THETA) * _K[:, None] ** -1.3
 _SIN = np.sin(_K[:, None] * _THETA) * _K[:, None] ** -1.3
 
@@ -93,9 +94,14 @@ def blob(
     angle: float = 0.0,
 ) -> Blob:
     """A blob whose outline deviates by `wobble` (share of the radius) in harmonics 2..8."""
-    weights = rng.standard_normal((2, len(_K)), dtype=np.float32) * np.float32(wobble)
-    table = np.exp(weights[0] @ _COS + weights[1] @ _SIN)
+    table = outline(wobble * rng.standard_normal(WEIGHTS))
     return Blob(float(x), float(y), float(radius), float(aspect), float(angle), table)
+
+
+def outline(weights: np.ndarray) -> np.ndarray:
+    """Radius factor at every angle of a `Blob` from Fourier weights of shape `WEIGHTS`."""
+    weights = weights.astype(np.float32)
+    return np.exp(weights[0] @ _COS + weights[1] @ _SIN)
 
 
 def stamp(case: Case, shape: Blob, margin: float = 0.0) -> tuple[tuple[slice, slice], np.ndarray]:

@@ -55,11 +55,14 @@ def _tissue(case: Case) -> np.ndarray:
     rows = np.arange(case.size)[:, None]
     shift = np.rint(case.size * 0.018 * case.curve("layer 1", 5)).astype(int)[None]
     rows = np.clip(rows - shift, 0, case.size - 1)
-    streaks = 3.6 * case.field("streaks", 2.5, 26, 0.9, ax=0.17)
-    septa = 7 * gauss(case.field("septa", 2, 12, 1.0, ax=0.35) / 0.16)
-    tissue += np.take_along_axis(streaks + septa, rows, 0)
-    tissue += 3.2 * case.field("lobes", 2, 9)
-    return tissue - rng.uniform(9, 26) * np.maximum(case.y - 0.25, 0) ** 1.2
+    streaks = 2.4 * case.field("streaks", 4, 40, 0.7, ax=0.12)
+    septa = gauss(case.field("septa", 1.5, 9, 0.9, ax=0.3) / 0.07)
+    bright = np.maximum(case.field("bright septa", 1, 6) + 0.6, 0)
+    tissue += np.take_along_axis(streaks + 5.5 * septa * bright, rows, 0)
+    tissue += 2.6 * case.field("lobes", 1.5, 7, 0.8, ax=0.6)
+    gland = sigmoid((case.y - depths[1]) / 0.03) * sigmoid((depths[2] - case.y) / 0.03)
+    tissue += 2.2 * gland * case.field("ducts", 6, 26, 0.3, ax=0.6)
+    return tissue - rng.uniform(16, 34) * np.maximum(case.y - 0.25, 0) ** 1.2
 
 
 def _add_clutter(case: Case, tissue: np.ndarray, lesion: Blob) -> np.ndarray:
@@ -90,25 +93,25 @@ def _add_lesion(
     rng = case.rng("lesion")
     width = case.level("softness", 0.006, 0.038) * (radius / 0.15) ** 0.5
     grain = case.field("border", 8, 40, 0.5)
-    alpha = sigmoid(distance / width + 0.7 * grain)
+    alpha = sigmoid(distance / width + 0.6 * grain)
     inside = GLAND - case.level("contrast", 23, 5.5) + 2 * case.field("inner", 3, 24, 0.7)
     rim = rng.uniform(1.5, 5) * (1 - 0.6 * case.factors["softness"])
     strength, behind_benign, behind_malignant, wave = rng.uniform(size=4)
     path = np.minimum(np.cumsum(alpha, 0) / (case.size * radius), 1.8)
     path = case.blur(path * (1 - alpha), 0.02)
-    effect = -5 - 10 * behind_malignant if malignancy > 0.5 else -4 + 14 * behind_benign
+    effect = -8 - 12 * behind_malignant if malignancy > 0.5 else -4 + 15 * behind_benign
     effect *= 1 - 0.7 * case.factors["contrast"]
     fade = np.exp(-2.2 * np.maximum(case.y - case.y[0] - 0.5, 0)) * (0.8 + 0.4 * wave)
     tissue = tissue + rim * gauss((distance + 1.2 * width) / (1.6 * width)) * (0.4 + strength)
-    tissue = tissue + 0.6 * effect * path * fade
+    tissue = tissue + 0.9 * effect * path * fade
     return tissue * (1 - alpha) + inside * alpha
 
 
 def _scan(case: Case, tissue: np.ndarray) -> np.ndarray:
     """Speckle, noise floor, log compression to gray."""
     rng = case.rng("scan")
-    weight = case.level("noise", 0.2, 0.85)
-    speckle = 20 * np.log10(0.03 + fields.envelope(case.rng("speckle"), case.size, 60, 0.6))
+    weight = case.level("noise", 0.13, 0.8, 1.3)
+    speckle = 20 * np.log10(0.03 + fields.envelope(case.rng("speckle"), case.size, 80, 0.55))
     level = tissue + weight * (speckle + 2.5) + 1.2 * case.factors["noise"] * case.white()
     floor = -44 + case.level("noise", 0, 9) + 3 * case.field("floor", 8, 40, 0.2)
     level = 4.3429 * np.logaddexp(level / 4.3429, floor / 4.3429)
