@@ -158,6 +158,28 @@ def finish() -> list[dict]:
     return [{"name": name, **entry} for name, entry in run.records.items()]
 
 
+def cost() -> str:
+    """Return seconds and peak memory of the current run so far, for its last cell."""
+    if _current is None:
+        raise RuntimeError("no run is started: run the notebook's setup cell first")
+    seconds = time.perf_counter() - _current.started
+    return f"{seconds:.0f} s and {peak_memory_mb():.0f} MB in the {_current.profile} profile"
+
+
+def committed(notebook: str, data: str) -> dict | None:
+    """Return the newest committed result of a notebook on a data set, None if there is none.
+
+    The file ``notebooks/results/<notebook>/<data>-<device>-<date>.json`` holds ``runs``, a list of
+    results as :func:`finish` writes them, one a seed or setting; ``file`` is added here.
+    """
+    files = (ROOT / "notebooks" / "results" / notebook).glob(f"{data}-*-????-??-??.json")
+    newest = max(files, key=lambda file: file.stem[-10:], default=None)
+    if newest is None:
+        return None
+    content = json.loads(newest.read_text(encoding="utf-8"))
+    return {**content, "file": newest.relative_to(ROOT).as_posix()}
+
+
 def environment(device: torch.device) -> dict:
     """Describe the machine and the versions, without names of hosts, users or folders."""
     name = platform.machine()
