@@ -39,14 +39,14 @@ class _Heart:
             inner.distance(case.x, case.y) + warp, self.epicardium - 0.12 * radius
         )
         towards = rng.uniform(-0.35, 0.6)
-        far = radius * rng.uniform(0.95, 1.12)
+        far = radius * rng.uniform(0.72, 0.95)
         self.rv = blob(
             rng,
             self.x - far * np.cos(towards),
             self.y - far * np.sin(towards),
-            radius * rng.uniform(0.85, 1.1),
+            radius * rng.uniform(0.98, 1.15),
             0.07,
-            np.exp(0.15 * rng.standard_normal() - 0.1),
+            np.exp(0.12 * rng.standard_normal() - 0.2),
             towards,
         )
         septum = self.epicardium + 0.03 * radius

@@ -41,7 +41,7 @@ def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
         mask = label(distance)
         image = _add_lesion(case, image, distance, lesion.radius, atypia)
     image = case.blur(image, 0.003)
-    image = _add_clutter(case, image, lesion)
+    image = _add_clutter(case, image)
     return _photograph(case, image), mask, "melanoma" if atypia > 0.6 else "nevus"
 
 
@@ -53,13 +53,13 @@ def _lesion(case: Case, atypia: float):
     aspect = np.exp(0.18 * rng.standard_normal())
     lesion = blob(rng, x, y, radius, 0.03 + 0.12 * atypia, aspect, rng.uniform(0, np.pi))
     warp = radius * (0.03 + 0.08 * atypia)
-    return lesion, lesion.distance(case.x, case.y) + warp * case.field("warp", 3, 14)
+    return lesion, lesion.distance(case.x, case.y) + warp * case.field("warp", 3, 11)
 
 
 def _skin(case: Case) -> np.ndarray:
     rng = case.rng("skin")
     tone = _SKIN[rng.integers(len(_SKIN))] * rng.uniform(0.88, 1.04)
-    light = 0.022 * case.field("light", 0, 4) + 0.014 * case.field("pores", 18, 55, 0.4)
+    light = 0.022 * case.field("light", 0, 4) + 0.010 * case.field("pores", 18, 55, 0.4)
     tint = 0.012 * case.field("tint", 1, 6)
     slope = 0.08 * rng.normal(size=2)
     light = light + slope[0] * (case.x - 0.5) + slope[1] * (case.y - 0.5)
@@ -112,14 +112,14 @@ def _add_lesion(case: Case, image, distance, radius: float, atypia: float) -> np
     return image.astype(np.float32)
 
 
-def _add_clutter(case: Case, image, lesion) -> np.ndarray:
+def _add_clutter(case: Case, image: np.ndarray) -> np.ndarray:
     """Hairs, ruler marks, surgical ink, gel bubbles, dark corners."""
     rng, clutter = case.rng("clutter"), case.factors["clutter"]
     chance = rng.uniform(size=8)
     hair = np.zeros((case.size, case.size), np.float32)
     thick, bend = 0.004 + 0.006 * chance[0], 0.15 + 0.4 * chance[1]
     for n in range(26):
-        line = arc(rng, rng.uniform(0.3, 0.9), bend)
+        line = arc(rng, rng.uniform(0.35, 1.1), bend, 12)
         width = thick * rng.uniform(0.6, 1.3)
         if n < 26 * clutter**1.3:
             stroke(case, hair, line, width)
@@ -130,10 +130,7 @@ def _add_clutter(case: Case, image, lesion) -> np.ndarray:
     if clutter > 0.55 and chance[4] < 0.5:
         image = _add_ruler(case, image)
     if clutter > 0.6 and chance[5] > 0.6:
-        ink = sigmoid((case.field("ink", 2, 7) - 1.2) / 0.12)
-        far = sigmoid((-lesion.distance(case.x, case.y) - 0.1) / 0.03)
-        violet = np.array([0.33, 0.28, 0.52], np.float32)[:, None, None]
-        image = image + 0.6 * ink * far * (violet - image)
+        image = _add_ink(case, image)
     radius = np.hypot(case.x - 0.5, case.y - 0.5)
     image = image * (1 - (0.1 + 0.35 * clutter * chance[6]) * np.clip(radius - 0.3, 0, 1) * 2)
     if chance[7] < 0.2 + 0.4 * clutter:
@@ -151,6 +148,17 @@ def _add_bubbles(case: Case, image: np.ndarray) -> np.ndarray:
         ring = gauss(distance / 0.004) - 0.4 * sigmoid(distance / 0.003)
         image[(slice(None), *box)] += 0.16 * (0.4 + light) * ring
     return image
+
+
+def _add_ink(case: Case, image: np.ndarray) -> np.ndarray:
+    """A surgeon's pen: one broad uneven arc near the edge of the picture."""
+    rng = case.rng("ink")
+    x, y = 0.5 + rng.choice([-1, 1]) * rng.uniform(0.45, 0.6), rng.uniform(0.1, 0.9)
+    ring = blob(rng, x, y, rng.uniform(0.18, 0.32), 0.05).distance(case.x, case.y)
+    width = 0.014 * np.exp(0.4 * case.field("ink width", 2, 14))
+    cover = sigmoid((width - np.abs(ring)) / 0.006) * sigmoid(case.field("ink", 4, 30, 0.4) + 1.5)
+    violet = np.array([0.36, 0.30, 0.56], np.float32)[:, None, None]
+    return image + 0.7 * cover * (violet - image)
 
 
 def _add_ruler(case: Case, image: np.ndarray) -> np.ndarray:

@@ -35,8 +35,8 @@ def _lesion(case: Case, malignancy: float) -> tuple[Blob, np.ndarray]:
     aspect = np.exp(0.5 - 0.75 * malignancy + 0.15 * rng.standard_normal())
     angle = 0.18 * rng.standard_normal()
     lesion = blob(rng, x, y, radius, 0.05 + 0.11 * malignancy, aspect, angle)
-    warp = radius * (0.02 + 0.07 * malignancy)
-    return lesion, lesion.distance(case.x, case.y) + warp * case.field("warp", 3, 14)
+    warp = radius * (0.015 + 0.06 * malignancy)
+    return lesion, lesion.distance(case.x, case.y) + warp * case.field("warp", 3, 11)
 
 
 def _tissue(case: Case) -> np.ndarray:

@@ -142,7 +142,7 @@ def expose(case: Case, density: np.ndarray) -> np.ndarray:
     light = np.exp(-density)
     light = 0.94 * light + 0.06 * case.blur(light, 0.08)
     light = case.blur(light, 0.0035)
-    photons = case.level("noise", 70, 10) ** 2
+    photons = case.level("noise", 80, 13) ** 2
     light = light + np.sqrt(light / photons) * case.noise()
     film = -np.log(np.clip(light, 0.01, 1.5))
     low, span = rng.uniform(0.0, 0.12), rng.uniform(1.45, 1.75)
