@@ -46,6 +46,13 @@ FAMILY = {
     "grenet": _line("#56B4E9", "v", (3, 1, 1, 1, 1, 1), 1.8),
     "sigrenet": _line("#009E73", "P", (), 2.2),
 }
+# For lines that are no net: training and validation, two prevalences.
+NEUTRAL = (
+    _line(INK, "o", (), 1.6),
+    _line(MUTED, "s", (5, 1.5), 1.6),
+    _line(INK, "^", (1.2, 1.2), 1.6),
+    _line(MUTED, "D", (4, 1.2, 1, 1.2), 1.6),
+)
 NAMES = {
     "unet": "U-Net",
     "attention_unet": "Attention U-Net",
@@ -60,6 +67,7 @@ NAMES = {
 _signed = matplotlib.colormaps["PuOr_r"](np.linspace(0.1, 0.9, 256))
 MAPS = {
     "image": matplotlib.colormaps["gray"],
+    "mask": matplotlib.colormaps["gray"],  # label indices, 0 black, the highest white
     "share": matplotlib.colormaps["cividis"],  # 0 to 1: probability, gate, attention
     "amount": matplotlib.colormaps["viridis"],  # non-negative, another quantity
     "signed": colors.ListedColormap(_signed, name="signed"),  # symmetric limits
@@ -145,6 +153,13 @@ def _check_alt(alt: str | None) -> None:
         raise ValueError("alt is missing: one or two sentences for readers who cannot see it")
     if len(alt) > ALT_LENGTH:
         raise ValueError(f"alt of {len(alt)} characters: at most {ALT_LENGTH}: {alt[:40]!r}...")
+
+
+def clip_alt(alt: str) -> str:
+    """Shorten a computed alt text to 250 characters, at the end of a word."""
+    if len(alt) <= ALT_LENGTH:
+        return alt
+    return alt[: ALT_LENGTH - 4].rsplit(" ", 1)[0].rstrip(",;:.") + " ..."
 
 
 def png(fig: Figure) -> bytes:
@@ -312,7 +327,8 @@ def image(ax: Axes, array: np.ndarray, kind: str = "image", **options) -> Any:
         ax: Axes to draw on.
         array: ``(H, W)``, or ``(H, W, 3)`` or ``(C, H, W)`` with C of 1 or 3; images are uint8, or
             float 0 to 1.
-        kind: ``image`` (grey), ``share`` (0 to 1), ``amount`` (>= 0) or ``signed`` (symmetric).
+        kind: ``image``, ``mask`` (label indices), ``share`` (0 to 1), ``amount`` (>= 0) or
+            ``signed`` (symmetric limits).
         options: Handed to ``imshow``, such as ``vmax``.
 
     Returns:
@@ -342,8 +358,13 @@ def _limits(array: np.ndarray, kind: str) -> tuple[float, float]:
         return 0, 255 if array.dtype == np.uint8 else 1
     if kind == "share":
         return 0, 1
-    largest = float(np.nanmax(np.abs(array), initial=0)) or 1.0
+    largest = float(np.nanmax(np.abs(array.astype(float)), initial=0)) or 1.0
     return (-largest, largest) if kind == "signed" else (0, largest)
+
+
+def style(name: str, index: int = 0) -> dict[str, Any]:
+    """Line style of a net by its name in ``models.NAMES``, else the ``index``-th neutral one."""
+    return {**FAMILY.get(name, NEUTRAL[index % len(NEUTRAL)]), "markeredgecolor": INK}
 
 
 def number(value: float, digits: int = 3) -> str:

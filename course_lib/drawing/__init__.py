@@ -1,0 +1,21 @@
+"""Figures of the course; every function returns ``(fig, alt)`` for ``figures.show(*...)``.
+
+Masks are ``(H, W)``, any label above 0 counts as object. Images are uint8 ``(H, W)``,
+``(H, W, 3)`` or ``(C, H, W)``.
+"""
+
+from course_lib.drawing.maps import gradient_square, maps, steps
+from course_lib.drawing.overlays import gallery, outlines, overlay
+from course_lib.drawing.specimens import modalities, readers, tile_family
+
+__all__ = [
+    "gallery",
+    "gradient_square",
+    "maps",
+    "modalities",
+    "outlines",
+    "overlay",
+    "readers",
+    "steps",
+    "tile_family",
+]
