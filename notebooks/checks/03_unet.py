@@ -107,7 +107,7 @@ EXERCISES = {
         ),
         wrong=(
             Wrong({1: 0.2669}, "Sum over pixels, but take the mean over images."),
-            Wrong({0: -1.5880}, "A loss below 0 is a signal: logits are not probabilities."),
+            Wrong({0: -1.5882}, "A loss below 0 is a signal: logits are not probabilities."),
             Wrong({0: 0.3734}, "Who applied the sigmoid already? Once is enough."),
             Wrong({0: 0.1016}, "Squared sums are a published form too; this one has plain sums."),
             Wrong({0: 0.2487}, "With so little smoothing an empty image gives almost no gradient."),

@@ -66,6 +66,6 @@ table = training.evaluate(net, images.subset(parts["test"]), device=run.device)
 # %% tags=["result"]
 summary = metrics.summarise(table, level="image")
 records.record("params", models.measure.count_parameters(net))
-row = summary.loc["dice"]
+row = summary.set_index("metric").loc["dice"]
 records.record("dice_mean", row["mean"], n=int(row["n"]), interval=(row["low"], row["high"]))
 records.finish()

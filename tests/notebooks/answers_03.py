@@ -1,5 +1,7 @@
 """Known wrong answers of notebook 03, right ones in another style, and hand-checked values."""
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 
@@ -25,7 +27,7 @@ def count(base, in_channels, num_classes, depth=4, bias=1, joined=2, kernel=9):
         return size * before * after + bias * after
 
     down = [in_channels] + [base * 2**level for level in range(depth + 1)]
-    total = sum(conv(a, b) + conv(b, b) for a, b in zip(down, down[1:], strict=False))
+    total = sum(conv(a, b) + conv(b, b) for a, b in pairwise(down))
     for width in down[1:-1]:
         total += conv(2 * width, width, 4) + conv(joined * width, width) + conv(width, width)
     return total + conv(base, num_classes, 1)

@@ -1,4 +1,4 @@
-"""Every exercise: the right answer passes, the stub is not started, wrong answers get their hint."""
+"""Every exercise: the right answer passes, each known wrong answer gets its own hint."""
 
 import importlib.util
 from pathlib import Path
