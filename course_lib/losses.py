@@ -42,13 +42,7 @@ def dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
         >>> round(float(dice_loss(torch.zeros(1, 1, 2, 2), torch.ones(1, 2, 2, dtype=int))), 4)
         0.2857
     """
-    if not smooth > 0:
-        raise ValueError(f"smooth must be greater than 0, got {smooth}")
-    logits, labels = _checked(logits, target)
-    probabilities, reference = _probabilities(logits), _one_hot(logits, labels)
-    overlap = (probabilities * reference).sum((2, 3))
-    size = probabilities.sum((2, 3)) + reference.sum((2, 3))
-    return (1 - (2 * overlap + smooth) / (size + smooth)).mean()
+    return _soft_dice(*_checked(logits, target), smooth)
 
 
 def cross_entropy_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -69,10 +63,7 @@ def cross_entropy_loss(logits: Tensor, target: Tensor) -> Tensor:
         >>> round(float(cross_entropy_loss(logits, target)), 4)  # ln 3
         1.0986
     """
-    logits, labels = _checked(logits, target)
-    if logits.shape[1] == 1:
-        return F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype))
-    return F.cross_entropy(logits, labels)
+    return _cross_entropy(*_checked(logits, target))
 
 
 def dice_ce_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
@@ -89,7 +80,8 @@ def dice_ce_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     Raises:
         ValueError: as :func:`dice_loss`.
     """
-    return dice_loss(logits, target, smooth) + cross_entropy_loss(logits, target)
+    logits, reference = _checked(logits, target)
+    return _soft_dice(logits, reference, smooth) + _cross_entropy(logits, reference)
 
 
 def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
@@ -113,14 +105,14 @@ def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     """
     if not gamma >= 0:
         raise ValueError(f"gamma must be 0 or greater, got {gamma}")
-    logits, labels = _checked(logits, target)
-    if logits.shape[1] == 1:
-        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)  # sigmoid = softmax of (0, z)
-    chosen = _one_hot(logits, labels).bool()
-    total = logits.logsumexp(1)
-    log_p = logits.gather(1, labels[:, None])[:, 0] - total
+    logits, reference = _checked(logits, target)
+    if logits.shape[1] == 1:  # sigmoid(z) is the softmax of (0, z)
+        logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
+        reference = torch.cat([1 - reference, reference], dim=1)
+    log_probabilities = logits.log_softmax(1)
+    log_p = (log_probabilities * reference).sum(1)
     # log(1 - p) from the other classes: no cancellation when p is close to 1
-    log_not_p = logits.masked_fill(chosen, -torch.inf).logsumexp(1) - total
+    log_not_p = log_probabilities.masked_fill(reference > 0, -torch.inf).logsumexp(1)
     return -((gamma * log_not_p).exp() * log_p).mean()
 
 
@@ -258,7 +250,7 @@ class BoundaryLoss(nn.Module):
 
 
 def _checked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits in at least float32 and labels ``(B, H, W)`` int64, or raise ValueError."""
+    """Return logits in at least float32 and the one-hot reference beside them, or raise."""
     if logits.ndim != 4:
         raise ValueError(f"logits must be (B, K, H, W), got shape {tuple(logits.shape)}")
     batch, channels, *size = logits.shape
@@ -271,7 +263,10 @@ def _checked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         )
     if target.device.type == "cpu" or target.is_floating_point():
         check_labels(target, max(2, channels))
-    return _at_least_float32(logits), target.long()
+    logits = _at_least_float32(logits)
+    if channels == 1:
+        return logits, target[:, None].to(logits.dtype)
+    return logits, torch.zeros_like(logits).scatter_(1, target[:, None].long(), 1)
 
 
 def _at_least_float32(logits: Tensor) -> Tensor:
@@ -282,11 +277,20 @@ def _probabilities(logits: Tensor) -> Tensor:
     return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
 
 
-def _one_hot(logits: Tensor, labels: Tensor) -> Tensor:
-    """Return labels ``(B, H, W)`` as ``(B, K, H, W)`` in the logits' dtype."""
+def _soft_dice(logits: Tensor, reference: Tensor, smooth: float) -> Tensor:
+    if not smooth > 0:
+        raise ValueError(f"smooth must be greater than 0, got {smooth}")
+    probabilities = _probabilities(logits)
+    overlap = (probabilities * reference).sum((2, 3))
+    size = probabilities.sum((2, 3)) + reference.sum((2, 3))
+    return (1 - (2 * overlap + smooth) / (size + smooth)).mean()
+
+
+def _cross_entropy(logits: Tensor, reference: Tensor) -> Tensor:
     if logits.shape[1] == 1:
-        return labels[:, None].to(logits.dtype)
-    return torch.zeros_like(logits).scatter_(1, labels[:, None], 1)
+        return F.binary_cross_entropy_with_logits(logits, reference)
+    # one-hot instead of index targets: those have no deterministic kernel on CUDA
+    return F.cross_entropy(logits, reference)
 
 
 def _signed_distance(inside: np.ndarray) -> np.ndarray:
