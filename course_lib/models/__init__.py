@@ -4,22 +4,18 @@ from collections.abc import Callable
 
 from torch import nn
 
-from course_lib.models import measure
-from course_lib.models.unet import UNet, unet, unet_bn, unet_small
+from course_lib.models import measure, unet
 
-__all__ = ["NAMES", "PRESETS", "UNet", "create", "measure"]
+__all__ = ["NAMES", "PRESETS", "create", "measure", "unet"]
 
-# One line a preset; a net's own name is its preset as published.
+# One line a preset; the one with the net's own name is the net as published.
 PRESETS: dict[str, Callable[..., nn.Module]] = {
-    "unet": unet,
-    "unet_bn": unet_bn,
-    "unet_small": unet_small,
+    "unet": unet.unet,
+    "unet_bn": unet.unet_bn,
+    "unet_small": unet.unet_small,
 }
-# Preset -> class: where its options, departures and ablations are written down.
-NETS: dict[str, type[nn.Module]] = {
-    "unet": UNet,
-}
-NAMES = tuple(NETS)
+# The nets themselves; every other preset is one of them with other options.
+NAMES = ("unet",)
 
 
 def create(name: str, **options) -> nn.Module:

@@ -42,20 +42,22 @@ class DropSkip(nn.Module):
         return upsampled
 
 
-def init_he(module: nn.Module) -> None:
-    """Draw convolution weights from N(0, 2 / incoming connections) and set biases to 0.
+def init_he(module: nn.Module, followed_by_relu: bool = True) -> None:
+    """Draw a convolution's weights from N(0, gain / incoming connections); set its bias to 0.
 
-    For ``net.apply(init_he)``. The incoming connections of a transposed convolution whose stride
-    equals its kernel are its input channels.
+    The gain is 2 before a ReLU, which halves the power of its input, and 1 where none follows: so
+    the maps keep their scale from layer to layer. Modules without such weights stay as they are,
+    so that ``net.apply(init_he)`` reaches all convolutions of a net.
 
     Source: He et al. 2015, equation 10; Ronneberger et al. 2015, section 3.
     """
-    if isinstance(module, nn.ConvTranspose2d):
-        nn.init.normal_(module.weight, std=(2 / module.in_channels) ** 0.5)
-    elif isinstance(module, nn.Conv2d):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-    else:
+    if not isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
         return
+    connections = module.weight[0].numel()
+    if isinstance(module, nn.ConvTranspose2d):
+        connections = module.in_channels  # where the stride equals the kernel
+    gain = 2 if followed_by_relu else 1
+    nn.init.normal_(module.weight, std=(gain / connections) ** 0.5)
     if module.bias is not None:
         nn.init.zeros_(module.bias)
 
@@ -72,4 +74,21 @@ def check_images(x: Tensor, in_channels: int, smallest: int) -> None:
         raise ValueError(
             f"images of {x.shape[2]}x{x.shape[3]} px are too small: "
             f"this net needs at least {smallest}x{smallest}"
+        )
+
+
+def check_batch_statistics(x: Tensor, divisor: int) -> None:
+    """Refuse a training batch whose bottleneck would hold one value a channel.
+
+    Args:
+        x: images ``(B, C, H, W)``.
+        divisor: pixels of the image per pixel of the bottleneck, along a side.
+
+    Raises:
+        ValueError: since batch normalisation has no variance of a single value.
+    """
+    if len(x) == 1 and x.shape[2] <= divisor and x.shape[3] <= divisor:
+        raise ValueError(
+            f"one image of {x.shape[2]}x{x.shape[3]} px leaves batch normalisation a single value "
+            f"a channel in training: give at least 2 images, or sides above {divisor} px"
         )

@@ -1,8 +1,16 @@
 """U-Net: the rival that every other net of the course must beat."""
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from course_lib.models.blocks import Concat, DoubleConv, DropSkip, check_images, init_he
+from course_lib.models.blocks import (
+    Concat,
+    DoubleConv,
+    DropSkip,
+    check_batch_statistics,
+    check_images,
+    init_he,
+)
 
 
 class UNet(nn.Module):
@@ -16,8 +24,8 @@ class UNet(nn.Module):
     Departures:
         - Convolutions pad with zeros, so that the output has the input's size; the paper's do not
           pad, and its skips are cropped (572 px in, 388 px out).
-        - An odd side is pooled with its last row as a window of its own, and the upsampled map is
-          cut to the skip's size. Sides that are multiples of ``2**depth`` never meet this rule.
+        - A side that is no multiple of ``2**depth`` is filled up to the next one with zeros, at the
+          bottom and the right, and the logits are cut back.
         - The paper drops out units at the end of the encoder; its rate is not stated: left out.
         - Batch normalisation (``norm=True``) came later; here between convolution and ReLU.
 
@@ -63,11 +71,12 @@ class UNet(nn.Module):
         widths = [base * 2**level for level in range(depth + 1)]
         self.in_channels = in_channels
         self.depth = depth
+        self.norm = norm
         self.encoder = nn.ModuleList(
             DoubleConv(before, after, **options)
             for before, after in zip([in_channels, *widths[:-2]], widths[:-1], strict=True)
         )
-        self.pool = nn.MaxPool2d(2, ceil_mode=True)
+        self.pool = nn.MaxPool2d(2)
         self.bottleneck = DoubleConv(widths[-2], widths[-1], **options)
         self.up = nn.ModuleList(nn.ConvTranspose2d(2 * c, c, 2, stride=2) for c in widths[:-1])
         self.join = Concat() if skips else DropSkip()
@@ -76,29 +85,36 @@ class UNet(nn.Module):
         )
         self.head = nn.Conv2d(base, num_classes, 1)
         self.apply(init_he)
+        for linear in (*self.up, self.head):
+            init_he(linear, followed_by_relu=False)
 
     def forward_features(self, x: Tensor) -> dict[str, Tensor]:
         """Return all maps in the order in which they are computed.
 
         Returns:
             ``encoder0`` ..., ``bottleneck``, ..., ``decoder0``; the number is the level, whose map
-            is ``(B, base * 2**level, H / 2**level, W / 2**level)``, rounded up.
+            is ``(B, base * 2**level, H / 2**level, W / 2**level)`` for the filled-up H and W.
         """
-        check_images(x, self.in_channels, smallest=2**self.depth)
+        divisor = 2**self.depth
+        check_images(x, self.in_channels, smallest=divisor)
+        height, width = ((side + divisor - 1) // divisor * divisor for side in x.shape[2:])
+        if self.training and self.norm:
+            check_batch_statistics(x, divisor)
+        x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
         maps = {}
         for level, block in enumerate(self.encoder):
             maps[f"encoder{level}"] = block(x)
             x = self.pool(maps[f"encoder{level}"])
         maps["bottleneck"] = x = self.bottleneck(x)
         for level in reversed(range(self.depth)):
-            skip = maps[f"encoder{level}"]
-            x = self.up[level](x)[..., : skip.shape[2], : skip.shape[3]]
-            maps[f"decoder{level}"] = x = self.decoder[level](self.join(skip, x))
+            x = self.join(maps[f"encoder{level}"], self.up[level](x))
+            maps[f"decoder{level}"] = x = self.decoder[level](x)
         return maps
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits ``(B, num_classes, H, W)`` of images ``(B, in_channels, H, W)``."""
-        return self.head(self.forward_features(x)["decoder0"])
+        logits = self.head(self.forward_features(x)["decoder0"])
+        return F.pad(logits, (0, x.shape[3] - logits.shape[3], 0, x.shape[2] - logits.shape[2]))
 
 
 ABLATIONS = {"full": {}, "no_skips": {"skips": False}}
@@ -115,5 +131,5 @@ def unet_bn(**overrides) -> UNet:
 
 
 def unet_small(**overrides) -> UNet:
-    """Build the rival at laptop size: base 16 with batch normalisation (1,942,289 parameters)."""
+    """Build the rival at laptop size: base 16 with batch normalisation (1,942,577 parameters)."""
     return UNet(**{"in_channels": 3, "num_classes": 1, "base": 16, "norm": True, **overrides})

@@ -1,0 +1,310 @@
+"""What every net of the course keeps to, for every preset and every ablation.
+
+A new net joins by one line in CONTRACTS, its closed forms in closed_forms.py, and stored numbers:
+``python tests/test_model_contract.py`` adds the missing ones; say in the commit why they are right.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import torch
+from closed_forms import unet_macs, unet_parameters
+from safetensors.torch import load_file, save_file
+from torch.export import Dim
+from torch.nn import functional as F
+
+from course_lib import models
+from course_lib.models import unet
+from course_lib.models.measure import tensors_of
+
+GOLDEN = Path(__file__).parent / "golden" / "models.json"
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What one preset promises; sizes in pixels."""
+
+    ablations: dict[str, dict]
+    parameters: Callable[..., int]  # (**options) -> count, all options of the preset
+    macs: Callable[..., int]  # (height, width, **options) -> count
+    preset: dict = field(default_factory=dict)  # the options in which it departs from its class
+    small: dict = field(default_factory=dict)  # options for the tests that compute something
+    smallest: int = 16
+    divisor: int = 1  # of the sides; 1: any size from the smallest
+    steps: int = 60  # until one batch is known by heart
+    learning_rate: float = 1e-2
+    cancelled: Callable[[str], bool] = lambda name: False  # biases straight before a normalisation
+
+
+CONTRACTS = {
+    "unet": Contract(
+        unet.ABLATIONS,
+        unet_parameters,
+        unet_macs,
+        small={"base": 4},
+        steps=150,  # slow without normalisation
+        learning_rate=2e-3,
+    ),
+    "unet_bn": Contract(
+        unet.ABLATIONS, unet_parameters, unet_macs, preset={"norm": True}, small={"base": 4}
+    ),
+    "unet_small": Contract(
+        unet.ABLATIONS, unet_parameters, unet_macs, preset={"norm": True, "base": 16}
+    ),
+}
+CASES = [(name, ablation) for name, c in CONTRACTS.items() for ablation in c.ablations]
+every_case = pytest.mark.parametrize(
+    ("name", "ablation"), [pytest.param(*case, id="-".join(case)) for case in CASES]
+)
+
+
+def build(name, ablation, **options):
+    torch.manual_seed(0)
+    contract = CONTRACTS[name]
+    return models.create(name, **{**contract.small, **contract.ablations[ablation], **options})
+
+
+def draw(batch, height, width, channels=3):
+    return torch.randn(batch, channels, height, width, generator=torch.Generator().manual_seed(1))
+
+
+def settled(name, ablation):
+    """A net in evaluation mode whose running statistics have seen a batch."""
+    net = build(name, ablation)
+    with torch.no_grad():
+        net(draw(4, 64, 64))
+    return net.eval()
+
+
+def golden_numbers(name, ablation):
+    with torch.no_grad():
+        logits = settled(name, ablation)(draw(2, 64, 64)).flatten()
+    return logits[torch.linspace(0, len(logits) - 1, 16).long()].tolist()
+
+
+def test_every_preset_and_net_is_under_contract():
+    assert set(CONTRACTS) == set(models.PRESETS)
+    assert set(models.NAMES) <= set(models.PRESETS)
+
+
+def test_an_unknown_name_is_refused():
+    with pytest.raises(ValueError, match=r"'unot'.*unet"):
+        models.create("unot")
+
+
+@every_case
+def test_shapes(name, ablation):
+    contract = CONTRACTS[name]
+    sizes = [(64, 64), (33, 47), (40, 72), (contract.smallest, contract.smallest)]
+    net = build(name, ablation, in_channels=1, num_classes=3)
+    for height, width in sizes:
+        if height % contract.divisor or width % contract.divisor:
+            with pytest.raises(ValueError, match=f"multiple.* {contract.divisor}"):
+                net(draw(2, height, width, channels=1))
+            continue
+        for mode in (True, False):
+            logits = net.train(mode)(draw(2, height, width, channels=1))
+            assert type(logits) is torch.Tensor
+            assert logits.shape == (2, 3, height, width)
+            assert logits.dtype == torch.float32
+
+
+@every_case
+def test_wrong_images_are_refused_by_name(name, ablation):
+    net = build(name, ablation)
+    smallest = CONTRACTS[name].smallest
+    with pytest.raises(ValueError, match=rf"{smallest - 1}x64 px.*{smallest}x{smallest}"):
+        net(draw(2, smallest - 1, 64))
+    with pytest.raises(ValueError, match=r"\(B, 3, H, W\).*\(2, 1, 64, 64\)"):
+        net(draw(2, 64, 64, channels=1))
+    with pytest.raises(ValueError, match=r"\(B, 3, H, W\).*\(3, 64, 64\)"):
+        net(draw(2, 64, 64)[0])
+
+
+@every_case
+def test_every_parameter_gets_a_gradient(name, ablation):
+    net = build(name, ablation)
+    outputs = getattr(net, "forward_stages", net)(draw(4, 64, 64))
+    sum(t.square().mean() for t in tensors_of(outputs)).backward()
+    assert [n for n, p in net.named_parameters() if p.grad is None] == []
+    largest = {n: p.grad.abs().max().item() for n, p in net.named_parameters()}
+    floor = 1e-6 * max(largest.values())
+    cancelled = CONTRACTS[name].cancelled
+    assert [n for n, g in largest.items() if g <= floor and not cancelled(n)] == []
+
+
+@every_case
+def test_images_of_a_batch_do_not_mix(name, ablation):
+    net = settled(name, ablation).double()  # float32 sums in another order for another batch size
+    x = draw(3, 64, 64).double().requires_grad_()
+    batched = net(x)
+    (gradient,) = torch.autograd.grad(batched[1].sum(), x)
+    assert gradient[1].abs().max() > 0
+    assert gradient[0].abs().max() == 0
+    assert gradient[2].abs().max() == 0
+    with torch.no_grad():
+        for image, logits in zip(x, batched, strict=True):
+            torch.testing.assert_close(net(image[None])[0], logits, atol=1e-10, rtol=1e-10)
+
+
+@every_case
+def test_weights_survive_safetensors(name, ablation, tmp_path):
+    net = settled(name, ablation)
+    state = net.state_dict()
+    assert len({t.untyped_storage().data_ptr() for t in state.values()}) == len(state)
+    save_file({n: t.contiguous() for n, t in state.items()}, tmp_path / "net.safetensors")
+    other = build(name, ablation).eval()
+    other.load_state_dict(load_file(tmp_path / "net.safetensors"), strict=True)
+    assert torch.equal(other(draw(2, 64, 64)), net(draw(2, 64, 64)))
+
+
+@every_case
+def test_parameters_and_macs_equal_the_closed_forms(name, ablation):
+    contract = CONTRACTS[name]
+    options = {**contract.preset, **contract.ablations[ablation]}
+    with torch.device("meta"):
+        net = models.create(name, **contract.ablations[ablation])
+    assert models.measure.count_parameters(net) == contract.parameters(**options)
+    assert models.measure.count_macs(net, (3, 512, 512)) == contract.macs(512, 512, **options)
+
+
+@every_case
+def test_one_batch_can_be_learned_by_heart(name, ablation):
+    net = build(name, ablation)
+    side = torch.arange(32)
+    rows = torch.tensor([10, 20, 12, 22])[:, None, None, None]
+    distance = (side[:, None] - rows) ** 2 + (side - rows.flip(0)) ** 2
+    y = (distance < 60).float()  # four discs
+    x = draw(4, 32, 32) + 2 * y
+    optimizer = torch.optim.AdamW(net.parameters(), lr=CONTRACTS[name].learning_rate)
+    for _ in range(CONTRACTS[name].steps):
+        loss = F.binary_cross_entropy_with_logits(net(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    guess = (net(x) > 0).float()
+    dice = 2 * (guess * y).sum((1, 2, 3)) / (guess + y).sum((1, 2, 3))
+    assert dice.mean() > 0.95
+
+
+@every_case
+def test_forward_is_the_last_stage(name, ablation):
+    net = settled(name, ablation)
+    x = draw(2, 64, 64)
+    with torch.no_grad():
+        *_, last = tensors_of(getattr(net, "forward_stages", net)(x))
+        assert torch.equal(net(x), last)
+
+
+@every_case
+def test_features_are_named_maps_of_the_batch(name, ablation):
+    features = settled(name, ablation).forward_features(draw(2, 64, 64))
+    assert len(features) > 2
+    for value in features.values():
+        assert value.shape[0] == 2
+        assert torch.isfinite(value).all()
+
+
+@every_case
+def test_exports_with_a_free_batch_and_free_sides(name, ablation):
+    net, contract = settled(name, ablation), CONTRACTS[name]
+    step = contract.divisor
+    axes = {0: Dim("batch", min=1)}
+    least = contract.smallest // step + 1  # one pixel at the bottleneck is a case of its own
+    for axis, side in ((2, "height"), (3, "width")):
+        free = Dim(side, min=least, max=4096)
+        axes[axis] = free if step == 1 else step * free
+    exported = torch.export.export(net, (draw(2, 64, 96),), dynamic_shapes=(axes,)).module()
+    for shape in ((1, 64, 64), (3, 48, 80)):
+        x = draw(*shape)
+        torch.testing.assert_close(exported(x), net(x), atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", models.NAMES)
+def test_runs_in_onnxruntime(name, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    net, path = settled(name, "full"), tmp_path / "net.onnx"
+    axes = ({0: Dim("batch", min=1)},)
+    torch.onnx.export(
+        net, (draw(2, 64, 64),), path, dynamo=True, dynamic_shapes=axes, verbose=False
+    )
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    x = draw(3, 64, 64)
+    (logits,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
+    with torch.no_grad():
+        torch.testing.assert_close(torch.from_numpy(logits), net(x), atol=1e-5, rtol=1e-4)
+
+
+@every_case
+def test_channels_last_changes_nothing_and_stays(name, ablation):
+    net = build(name, ablation, num_classes=2).eval()
+    x = draw(2, 64, 64)
+    with torch.no_grad():
+        expected = net(x)
+        logits = net.to(memory_format=torch.channels_last)(
+            x.contiguous(memory_format=torch.channels_last)
+        )
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-4)
+    assert logits.is_contiguous(memory_format=torch.channels_last)
+
+
+@every_case
+def test_bfloat16_is_close(name, ablation):
+    net = settled(name, ablation)
+    with torch.no_grad():
+        expected = net(draw(2, 64, 64))
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = net(draw(2, 64, 64)).float()
+    assert torch.isfinite(logits).all()
+    assert (logits - expected).abs().max() < 5e-2 * expected.abs().max()
+
+
+@every_case
+def test_the_same_seed_gives_the_same_bits(name, ablation):
+    gradients = []
+    torch.use_deterministic_algorithms(True)
+    try:
+        for _ in range(2):
+            net = build(name, ablation)
+            net(draw(2, 64, 64)).square().mean().backward()
+            gradients.append([p.grad for p in net.parameters() if p.grad is not None])
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert gradients[0]
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
+
+
+@every_case
+def test_logits_are_those_signed_off(name, ablation):
+    stored = json.loads(GOLDEN.read_text(encoding="utf-8"))[f"{name}-{ablation}"]
+    assert golden_numbers(name, ablation) == pytest.approx(stored, abs=1e-4)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@every_case
+def test_a_gpu_gives_the_same_logits(name, ablation):
+    net = settled(name, ablation)
+    with torch.no_grad():
+        expected = net(draw(2, 64, 64))
+        logits = net.cuda()(draw(2, 64, 64).cuda()).cpu()
+    assert (logits - expected).abs().max() < 1e-2 * expected.abs().max()  # TF32 convolutions
+
+
+def add_missing_numbers():
+    stored = json.loads(GOLDEN.read_text(encoding="utf-8")) if GOLDEN.exists() else {}
+    for name, ablation in CASES:
+        key = f"{name}-{ablation}"
+        if key not in stored:
+            stored[key] = [round(value, 6) for value in golden_numbers(name, ablation)]
+    lines = [f"  {json.dumps(key)}: {json.dumps(stored[key])}" for key in sorted(stored)]
+    GOLDEN.write_text("{\n" + ",\n".join(lines) + "\n}\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    add_missing_numbers()
