@@ -176,7 +176,7 @@ def test_extract_refuses_an_existing_folder_and_a_place_below_a_file(tmp_path):
     (tmp_path / "there").mkdir()
     with pytest.raises(ValueError, match="it exists"):
         archives.extract(path, tmp_path / "there")
-    with pytest.raises(ValueError, match="cannot write .*: File exists"):
+    with pytest.raises(ValueError, match=r"cannot write .*: File exists"):
         archives.extract(path, path / "out")
 
 
