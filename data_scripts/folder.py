@@ -16,7 +16,8 @@ from course_lib.data import images as image_files
 from course_lib.data import prepared, splits
 from course_lib.data.resize import resize_images, resize_masks
 
-COLOURS = "#000000 #e69f00 #56b4e9 #009e73 #f0e442 #0072b2 #d55e00 #cc79a7 #999999 #882255".split()
+# The colours of Okabe and Ito, which colour-blind eyes tell apart; more classes start again.
+COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
 
 
 def prepare(
@@ -71,7 +72,8 @@ def prepare(
         masks_full=full,
         cases=cases,
         classes=[
-            {"name": label, "colour": COLOURS[i % len(COLOURS)]} for i, label in enumerate(names)
+            {"name": label, "colour": COLOURS[(i - 1) % len(COLOURS)] if i else "#000000"}
+            for i, label in enumerate(names)
         ],
         modality="own images",
         options={"size": size, "group_pattern": group_pattern or ""},

@@ -72,6 +72,8 @@ def read_mask(
             f"{shape[1]} x {shape[0]}; both must have the same size"
         )
     if num_classes == 2 and path.suffix.lower() in LOSSY:
+        if ((labels > 63) & (labels < 192)).mean() > 0.05:
+            raise ValueError(f"{path} is a photograph, not a mask of black and white")
         labels = labels > 127
     elif num_classes == 2 and labels.max() == 255 and np.isin(labels, (0, 255)).all():
         labels = labels > 0
@@ -91,7 +93,9 @@ def _label_array(path: Path) -> np.ndarray:
         array = _load_npy(path)
     else:
         image = _load_picture(path)
-        if image.mode in ("RGBA", "LA"):
+        if path.suffix.lower() in LOSSY:
+            image = image.convert("L")
+        elif image.mode in ("RGBA", "LA"):
             image = image.convert(image.mode[:-1])
         array = np.asarray(image)
     if array.ndim == 3 and array.shape[-1] in (1, 3) and (array == array[..., :1]).all():

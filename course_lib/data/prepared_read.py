@@ -60,7 +60,6 @@ def read_cases(path: Path) -> pd.DataFrame:
             dtype=dict.fromkeys(text, str),
             keep_default_na=False,
             na_values=[""],
-            float_precision="round_trip",
             encoding="utf-8",
         )
         return table.fillna({"source_file": "", "source_sha256": ""})

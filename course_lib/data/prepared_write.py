@@ -86,8 +86,14 @@ def write(
     _check_labels(masks, masks_full, table.case_id, len(classes))
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", name):
         raise ValueError(f"the name of a set is lower-case letters, digits, . _ -, not {name!r}")
-    _refuse_other_folder(folder)
     splits = splits or {}
+    for key, parts in splits.items():
+        torn = split_files.check(table, parts)
+        if torn:
+            raise ValueError(
+                f"split {key!r} tears the group {torn[0]!r} apart; keep it in one part"
+            )
+    _refuse_other_folder(folder)
 
     about = {"name": name, "title": title or name, "version": version}
     about |= _credits(licence, source, citation)
