@@ -1,7 +1,30 @@
-"""Training: a protocol, one readable loop, and evaluation at original size."""
+"""Training: a protocol, one readable loop, and evaluation at original size.
 
+``fit`` is the loop (``fit.py``), ``one_step`` what it does with a batch, ``Protocol`` how
+(``protocol.py``), ``evaluate`` the per-case table afterwards.
+"""
+
+from course_lib.training.checkpoint import load_best
+from course_lib.training.dry_run import DryRun
 from course_lib.training.evaluate import evaluate, predict
-from course_lib.training.fit import History, fit
+from course_lib.training.fit import fit
+from course_lib.training.history import History
 from course_lib.training.protocol import LOSSES, PROTOCOLS, Protocol
+from course_lib.training.seeding import UniformSampler, deterministic, seed_of
+from course_lib.training.update import one_step
 
-__all__ = ["LOSSES", "PROTOCOLS", "History", "Protocol", "evaluate", "fit", "predict"]
+__all__ = [
+    "LOSSES",
+    "PROTOCOLS",
+    "DryRun",
+    "History",
+    "Protocol",
+    "UniformSampler",
+    "deterministic",
+    "evaluate",
+    "fit",
+    "load_best",
+    "one_step",
+    "predict",
+    "seed_of",
+]

@@ -13,36 +13,81 @@ from course_lib import metrics, records
 
 
 def evaluate(
-    net: nn.Module, data, *, device="auto", threshold: float = 0.5, batch: int = 16
+    net: nn.Module,
+    data,
+    *,
+    device: str | torch.device = "auto",
+    threshold: float = 0.5,
+    batch: int = 16,
 ) -> pd.DataFrame:
-    """Compare predicted with untouched masks, case by case, at the original size."""
-    device = pick_device(device)
-    names = data.class_names
+    """Compare predicted with untouched masks, case by case, at the original size.
+
+    Probabilities are brought to the size of the untouched mask (bilinear) and become a mask there:
+    above the threshold for a binary net, the largest of the classes otherwise. Runs in float32.
+
+    Args:
+        net: ``(B, C, H, W)`` float to logits ``(B, K, H, W)``; K = 1 for a binary task.
+        data: data set, see :class:`course_lib.data.prepared.Dataset`.
+        device: ``"auto"`` takes cuda, then mps, then cpu.
+        threshold: of binary probabilities, between 0 and 1.
+        batch: images at a time.
+
+    Returns:
+        The table of :func:`course_lib.metrics.evaluate_cases`: one row a case and foreground
+        class, raw values; distances in ``data.unit``.
+
+    Raises:
+        ValueError: for a threshold out of range or a net whose channels do not fit the classes.
+    """
+    if not 0 < threshold < 1:
+        raise ValueError(f"threshold must be between 0 and 1, got {threshold}")
+    targets = [data.mask_full(i) for i in range(len(data))]
     predictions = []
-    for start in range(0, len(data), batch):
-        rows = range(start, min(start + batch, len(data)))
-        images, _ = data.batch(rows, device)
-        for i, maps in zip(rows, predict(net, images, device=device, batch=batch), strict=True):
-            predictions.append(_mask(maps, data.mask_full(i).shape, threshold))
+    for probabilities in _batches(net, data, pick_device(device), batch):
+        check_channels(probabilities, data.num_classes)
+        for maps in probabilities:
+            size = targets[len(predictions)].shape
+            predictions.append(_mask_at(maps, size, threshold))
     return metrics.evaluate_cases(
         predictions,
-        [data.mask_full(i) for i in range(len(data))],
+        targets,
         list(data.cases["case_id"]),
         spacings=[data.spacing(i) for i in range(len(data))],
         groups=list(data.cases["group"]),
-        classes=names,
+        classes=data.class_names,
         unit=data.unit,
     )
 
 
-def predict(net: nn.Module, images, *, device="auto", batch: int = 16) -> Tensor:
-    """Return the probabilities (N, K, H, W) float32 of images, on the CPU."""
-    device = pick_device(device)
-    images = torch.as_tensor(np.asarray(images) if isinstance(images, np.ndarray) else images)
-    net.to(device)
-    with evaluating(net), torch.inference_mode():
-        parts = [_probabilities(net, part.to(device)).cpu() for part in images.split(batch)]
-    return torch.cat(parts)
+def predict(
+    net: nn.Module, images, *, device: str | torch.device = "auto", batch: int = 16
+) -> Tensor:
+    """Return the probabilities of images.
+
+    Args:
+        net: ``(B, C, H, W)`` float to logits ``(B, K, H, W)``.
+        images: ``(N, C, H, W)``, array or tensor: uint8, or float in 0..1; or a data set.
+        device: ``"auto"`` takes cuda, then mps, then cpu.
+        batch: images at a time.
+
+    Returns:
+        ``(N, K, H, W)`` float32 on the CPU: sigmoid for K = 1, else softmax over K.
+
+    Raises:
+        ValueError: for images of another shape.
+    """
+    return torch.cat(list(_batches(net, images, pick_device(device), batch)))
+
+
+def check_channels(logits: Tensor, num_classes: int) -> None:
+    """Raise ValueError unless the channels ``(B, K, ...)`` fit the classes of the data."""
+    channels = logits.shape[1]
+    if channels != num_classes and not (num_classes == 2 and channels == 1):
+        wanted = 1 if num_classes == 2 else num_classes
+        raise ValueError(
+            f"the net gives {channels} channels but the data have {num_classes} classes with the "
+            f"background; make it with num_classes={wanted}"
+        )
 
 
 @contextmanager
@@ -61,16 +106,36 @@ def pick_device(device: str | torch.device) -> torch.device:
     return device if isinstance(device, torch.device) else records.choose_device(device)
 
 
-def _probabilities(net: nn.Module, images: Tensor) -> Tensor:
-    images = images.float().div(255) if images.dtype == torch.uint8 else images
-    logits = net(images).float()
-    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+def _batches(net: nn.Module, source, device: torch.device, batch: int) -> Iterator[Tensor]:
+    """Yield the probabilities ``(B, K, H, W)`` float32, on the CPU, batch by batch."""
+    net.to(device)
+    read = _reader(source, device)
+    with evaluating(net), torch.inference_mode():
+        for start in range(0, len(source), batch):
+            logits = net(read(slice(start, start + batch))).float()
+            yield (logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)).cpu()
 
 
-def _mask(probabilities: Tensor, size: tuple[int, int], threshold: float) -> np.ndarray:
-    if probabilities.shape[1:] != size:
-        maps = F.interpolate(probabilities[None], size=size, mode="bilinear", align_corners=False)
-        probabilities = maps[0]
-    if len(probabilities) == 1:
-        return (probabilities[0] > threshold).numpy().astype(np.uint8)
-    return probabilities.argmax(0).numpy().astype(np.uint8)
+def _reader(source, device: torch.device):
+    """Return a function from a slice to images ``(B, C, H, W)`` float32 on the device."""
+    if hasattr(source, "batch"):
+        everything = range(len(source))
+        return lambda part: source.batch(everything[part], device)[0]
+    if len(source.shape) != 4:
+        raise ValueError(f"images must be (N, C, H, W), got shape {tuple(source.shape)}")
+
+    def read(part: slice) -> Tensor:
+        chosen = source[part]
+        chosen = torch.from_numpy(np.array(chosen)) if isinstance(chosen, np.ndarray) else chosen
+        images = chosen.to(device).float()
+        return images.div(255) if chosen.dtype == torch.uint8 else images
+
+    return read
+
+
+def _mask_at(probabilities: Tensor, size: tuple[int, int], threshold: float) -> np.ndarray:
+    """Return the mask (h, w) uint8 of the probabilities ``(K, H, W)`` of one case."""
+    if tuple(probabilities.shape[1:]) != tuple(size):
+        probabilities = F.interpolate(probabilities[None], size=size, mode="bilinear")[0]
+    chosen = probabilities[0] > threshold if len(probabilities) == 1 else probabilities.argmax(0)
+    return chosen.numpy().astype(np.uint8)

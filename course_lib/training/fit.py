@@ -1,89 +1,239 @@
 """The training loop in plain PyTorch."""
 
-import copy
-import math
+import hashlib
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
-import pandas as pd
+import numpy as np
 import torch
 from torch import nn
 
 from course_lib.data import transforms
-from course_lib.training.evaluate import evaluating, pick_device
+from course_lib.training import checkpoint, seeding
+from course_lib.training.batches import Batches, fingerprint
+from course_lib.training.checkpoint import State
+from course_lib.training.dry_run import DryRun, try_one_batch
+from course_lib.training.history import History
+from course_lib.training.processes import Processes, joined
 from course_lib.training.protocol import LOSSES, Protocol
-
-
-@dataclass
-class History:
-    """What happened in training: one row an epoch, and which epoch was best."""
-
-    epochs: list[dict] = field(default_factory=list)
-    best_epoch: int = -1
-    best_value: float = -math.inf
-
-    def as_frame(self) -> pd.DataFrame:
-        """Return the rows as a table."""
-        return pd.DataFrame(self.epochs)
+from course_lib.training.update import (
+    Forward,
+    NonFinite,
+    Strategy,
+    apply,
+    autocast_type,
+    make_optimiser,
+    one_step,
+)
+from course_lib.training.validate import validate
 
 
 def fit(
-    net: nn.Module, train, validation, protocol: Protocol, out: str | Path, *, device="auto"
-) -> History:
-    """Train a net and load the weights of the epoch with the best validation Dice."""
-    device = pick_device(device)
-    net.to(device)
-    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[protocol.optimiser]
-    optimiser = kind(net.parameters(), protocol.learning_rate, weight_decay=protocol.weight_decay)
-    loss_fn, history, best = LOSSES[protocol.loss], History(), None
-    for epoch in range(protocol.epochs):
-        started, total = time.perf_counter(), 0.0
-        generator = torch.Generator().manual_seed(protocol.seed * 1_000_003 + epoch)
-        order = torch.randperm(len(train), generator=generator)
-        net.train()
-        for k, rows in enumerate(order.split(protocol.batch)):
-            if protocol.schedule == "cosine":
-                progress = (epoch + k * protocol.batch / len(order)) / protocol.epochs
-                rate = protocol.learning_rate * (1 + math.cos(math.pi * progress)) / 2
-                optimiser.param_groups[0]["lr"] = rate
-            images, masks = train.batch(rows.numpy(), device)
-            images, masks = transforms.augment(images, masks, protocol.augmentation, generator)
-            loss = loss_fn(net(images), masks)
-            optimiser.zero_grad()
-            loss.backward()
-            norm = nn.utils.clip_grad_norm_(net.parameters(), math.inf, error_if_nonfinite=True)
-            optimiser.step()
-            total += loss.item() * len(rows)
-        value = _validation_dice(net, validation, device, protocol.batch)
-        history.epochs.append(
-            {
-                "epoch": epoch,
-                "loss": total / len(order),
-                "val_dice": value,
-                "seconds": time.perf_counter() - started,
-                "grad_norm": norm.item(),
-                "lr": optimiser.param_groups[0]["lr"],
-            }
-        )
-        if value > history.best_value:
-            history.best_epoch, history.best_value = epoch, value
-            best = copy.deepcopy(net.state_dict())
-    net.load_state_dict(best)
+    net: nn.Module,
+    train,
+    validation,
+    protocol: Protocol,
+    out: str | Path,
+    *,
+    device: str | torch.device = "auto",
+    resume: bool = False,
+    dry_run: bool = False,
+    log: Callable[[dict], None] | None = None,
+    sampler=None,
+    strategy: Strategy = one_step,
+) -> History | DryRun:
+    """Train a net; at the end it holds the weights of the epoch with the best validation Dice.
+
+    **Repeatable.** Order, augmentation and dropout come from generators seeded by (seed, epoch,
+    purpose), and a checkpoint is written at every epoch's end. A run that was killed and resumed
+    ends with the weights of an uninterrupted one, bit for bit, on the same machine with the same
+    number of threads (on a GPU: inside :func:`deterministic`). The initial weights are the
+    caller's; torch's global generator is left as it was found.
+
+    **Several processes.** Start the same script with ``torchrun --nproc-per-node R``; update u uses
+    ``R * batch`` cases and its gradients are those of one process with that batch, for a net
+    without batch normalisation. With it every process normalises by the statistics of its own
+    ``batch`` cases, and the running statistics kept are the first process's
+    (``torch.nn.SyncBatchNorm.convert_sync_batchnorm(net)`` before ``fit`` mends both on GPUs).
+    Augmentation and dropout are drawn per process. Up to R - 1 cases of an epoch are left out, so
+    that all processes have equally many. Only the first one validates and writes; ``out`` must be
+    a folder that all see.
+
+    Args:
+        net: ``(B, C, H, W)`` float to logits ``(B, K, H, W)``; K = 1 for a binary task. It is moved
+            to the device, and is in evaluation mode afterwards.
+        train: data set to learn from, see :class:`course_lib.data.prepared.Dataset`.
+        validation: data set that decides which epoch is best and when to stop.
+        protocol: how; see :class:`Protocol`.
+        out: folder for ``last.pt``, ``best.safetensors``, ``best.json``; not used by a dry run.
+        device: ``"auto"`` takes cuda, then mps, then cpu.
+        resume: go on from ``out/last.pt``; without one start anew. If False, files of an earlier
+            run in ``out`` are replaced.
+        dry_run: only push one batch forward and backward through a copy of the net; writes nothing
+            and changes nothing.
+        log: called with each epoch's row of the history, after its checkpoint.
+        sampler: anything with ``draw(epoch) -> array of case indices``, the whole epoch in
+            one-process order; by default every case once. If it has ``state_dict`` and
+            ``load_state_dict`` its state is in the checkpoint.
+        strategy: what an update does with a batch, see :func:`one_step`.
+
+    Returns:
+        The history; for a dry run what it found.
+
+    Raises:
+        ValueError: for data, a net or a checkpoint that do not fit together.
+        FloatingPointError: loss or gradients are not finite. The weights were not updated; the
+            message and ``out/stopped.json`` name the cases. ``out/last.pt`` holds the state at the
+            start of that epoch, from which a resumed run comes to the same update.
+    """
+    for name, data in (("train", train), ("validation", validation)):
+        if len(data) == 0:
+            raise ValueError(f"{name} holds no case; choose at least one")
+    if sampler is None:
+        sampler = seeding.UniformSampler(len(train), protocol.seed)
+    with joined(device) as group, seeding.kept_random_state(group.device):
+        run = _Run(train, protocol, sampler, strategy, group)
+        if dry_run:
+            return try_one_batch(net, run)
+        return _train(net, run, Path(out), validation, resume, log)
+
+
+class _Run:
+    """What stays the same from update to update."""
+
+    def __init__(self, train, protocol, sampler, strategy, group: Processes) -> None:
+        self.train, self.protocol, self.sampler = train, protocol, sampler
+        self.strategy, self.group = strategy, group
+        self.batches = Batches(train, group.device)
+        self.loss_fn = LOSSES[protocol.loss]
+        self.precision = autocast_type(protocol.precision, group.device)
+
+    def forward_of(self, net: nn.Module) -> Forward:
+        """Return the net under this run's autocast."""
+        return Forward(net, self.precision, self.train.num_classes)
+
+    def draw(self, epoch: int) -> list[np.ndarray]:
+        """Return the case indices of every update of an epoch, for all processes together."""
+        count = self.group.count
+        order = np.asarray(self.sampler.draw(epoch))
+        order = order[: len(order) // count * count]
+        size = self.protocol.batch * count
+        updates = [order[at : at + size] for at in range(0, len(order), size)]
+        if not updates:
+            raise ValueError(f"the sampler drew {len(order)} cases for epoch {epoch}: too few")
+        return updates[: self.protocol.max_updates]
+
+    def seed(self, epoch: int) -> torch.Generator:
+        """Seed dropout and return the generator of the augmentation."""
+        seed, rank = self.protocol.seed, self.group.rank
+        torch.manual_seed(seeding.seed_of(seed, epoch, "net", rank))
+        augmentation_seed = seeding.seed_of(seed, epoch, "augmentation", rank)
+        return torch.Generator().manual_seed(augmentation_seed)
+
+    def read(self, cases: np.ndarray, generator: torch.Generator):
+        """Return this process's share of a batch, augmented."""
+        images, masks = self.batches.read(self.group.share(cases))
+        return transforms.augment(images, masks, self.protocol.augmentation, generator)
+
+
+def _train(net, run: _Run, out: Path, validation, resume: bool, log) -> History:
+    protocol, group = run.protocol, run.group
+    net.to(group.device)
+    state = State(
+        net,
+        make_optimiser(net, protocol.optimiser, protocol.learning_rate, protocol.weight_decay),
+        torch.amp.GradScaler(group.device.type, enabled=run.precision == torch.float16),
+        run.sampler,
+        History(),
+    )
+    identity = _identity(net, run, validation)
+    if resume and (out / "last.pt").exists():
+        checkpoint.resume(out, state, identity)
+    elif group.rank == 0:
+        checkpoint.start(out)
+    plain = run.forward_of(net)
+    forward = group.wrap(plain, unused_parameters=run.strategy is not one_step)
+    seen = Batches(validation, group.device)
+    run.batches.check_labels()
+    seen.check_labels()
+    rows = state.history.epochs
+    while len(rows) < protocol.epochs and not _out_of_patience(state.history, protocol):
+        started = time.perf_counter()
+        row = _train_epoch(run, state, forward, len(rows), out)
+        if group.rank == 0:
+            row |= validate(plain, seen, protocol.batch, run.loss_fn)
+        rows.append(group.from_first({**row, "seconds": time.perf_counter() - started}))
+        if group.rank == 0:
+            checkpoint.save(out, state, identity)
+            if log is not None:
+                log(rows[-1])
+    if group.rank == 0:
+        checkpoint.load_best(out, net)
+    group.copy_from_first(net)
     net.eval()
-    return history
+    return state.history
 
 
-def _validation_dice(net: nn.Module, data, device: torch.device, batch: int) -> float:
-    scores = []
-    with evaluating(net), torch.inference_mode():
-        for start in range(0, len(data), batch):
-            images, masks = data.batch(range(start, min(start + batch, len(data))), device)
-            logits = net(images)
-            labels = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
-            for k in range(1, data.num_classes):
-                p, t = labels == k, masks == k
-                size = p.sum((1, 2)) + t.sum((1, 2))
-                overlap = 2 * (p & t).sum((1, 2)) / size.clamp(min=1)
-                scores.append(torch.where(size > 0, overlap, 1.0))
-    return torch.cat(scores).mean().item()
+def _train_epoch(run: _Run, state: State, forward: nn.Module, epoch: int, out: Path) -> dict:
+    """Make all updates of one epoch and return the averages over them."""
+    protocol = run.protocol
+    generator, updates = run.seed(epoch), run.draw(epoch)
+    losses, norms, sizes = [], [], []
+    state.net.train()
+    for number, cases in enumerate(updates):
+        rate = protocol.rate((epoch + number / len(updates)) / protocol.epochs)
+        for parameters in state.optimiser.param_groups:
+            parameters["lr"] = rate
+        images, masks = run.read(cases, generator)
+        for loss in run.strategy(forward, images, masks, run.loss_fn):
+            try:
+                value, norm = apply(loss, state.optimiser, state.scaler, protocol.clip)
+            except NonFinite as found:
+                raise _stopped(found, run, out, epoch, number, cases) from None
+            losses.append(value)
+            norms.append(norm)
+            sizes.append(len(cases))
+    if not losses:
+        raise ValueError(
+            "the strategy yielded no loss in a whole epoch; it must yield at least one"
+        )
+    # with fp16 the scaler skips updates whose gradients overflow
+    norms = np.array(norms)[np.isfinite(norms)]
+    loss, norm = run.group.mean(
+        [np.average(losses, weights=sizes), norms.sum() / max(1, len(norms))]
+    )
+    rate = protocol.rate(epoch / protocol.epochs)
+    return {"epoch": epoch, "loss": loss, "grad_norm": norm, "lr": rate}
+
+
+def _stopped(found: NonFinite, run: _Run, out: Path, epoch, update, cases) -> FloatingPointError:
+    """Write ``stopped.json`` and return the error to raise."""
+    ids = [str(name) for name in run.train.cases["case_id"].iloc[cases]]
+    about = {"epoch": epoch, "update": update, "loss": str(found.loss)}
+    about |= {"grad_norm": str(found.norm), "case_ids": ids}
+    if run.group.rank == 0:
+        checkpoint.write_json(out / "stopped.json", about)
+    return FloatingPointError(
+        f"epoch {epoch}, update {update}: loss {found.loss:g}, gradient norm {found.norm:g}; "
+        f"not updated; cases of this batch: {', '.join(ids)} (see {out / 'stopped.json'})"
+    )
+
+
+def _out_of_patience(history: History, protocol: Protocol) -> bool:
+    patience = protocol.patience
+    return patience is not None and history.epochs_without_gain(protocol.min_delta) >= patience
+
+
+def _identity(net: nn.Module, run: _Run, validation) -> dict:
+    """Return what must be the same for a resumed run to repeat an uninterrupted one."""
+    shapes = "\n".join(f"{name} {tuple(t.shape)}" for name, t in net.state_dict().items())
+    return {
+        "protocol": run.protocol.as_dict(),
+        "train cases": fingerprint(run.train),
+        "validation cases": fingerprint(validation),
+        "net parameters": hashlib.sha256(shapes.encode()).hexdigest(),
+        "sampler": type(run.sampler).__qualname__,
+        "strategy": getattr(run.strategy, "__qualname__", type(run.strategy).__qualname__),
+        "processes": run.group.count,
+    }
