@@ -1,6 +1,7 @@
 """Generated medical-looking images with exact masks and a known difficulty for every case."""
 
 from dataclasses import dataclass
+from numbers import Real
 from operator import index as as_int
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def _check(n, size, seed, look, given, start, empty):
             raise ValueError(f"{name} must be {valid}, got {whole}")
         numbers.append(whole)
     for name, value in {**given, "empty": empty}.items():
-        if value is not None and not 0 <= value <= 1:
+        if value is not None and not (isinstance(value, Real) and 0 <= value <= 1):
             raise ValueError(f"{name} must lie in 0 to 1, got {value!r}")
     if empty and look in _WITHOUT_EMPTY:
         raise ValueError(f"look {look!r} has no cases without its organ; leave empty at 0")

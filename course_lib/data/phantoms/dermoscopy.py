@@ -93,7 +93,8 @@ def _add_lesion(case: Case, image, distance, radius: float, atypia: float) -> np
     brown, dark = _BROWN[rng.integers(len(_BROWN))], _DARK[rng.integers(len(_DARK))]
     base, globules, regress, white = rng.uniform(size=4)
     width = case.level("softness", 0.006, 0.05) * (radius / 0.25) ** 0.5
-    alpha = sigmoid(distance / width + 0.75 * case.field("border", 8, 45, 0.6))
+    grain = min(0.75 * width, 0.012) * case.field("border", 8, 45, 0.6)
+    alpha = sigmoid((distance + grain) / width)
     depth = np.clip(distance / radius, 0, 1)
     mix = 0.05 + 0.3 * base + 0.6 * depth + (0.15 + 0.25 * atypia) * case.field("pigment", 2, 9)
     net = 1 - 1.4 * np.abs(case.field("network", 13, 24, 0.2))

@@ -45,21 +45,21 @@ def _tissue(case: Case) -> np.ndarray:
     depths = np.array([0.035, 0.24, 0.68, 0.84]) + rng.uniform(-1, 1, 4) * [0.012, 0.1, 0.09, 0.05]
     levels = [5.0, rng.uniform(-12, -6), GLAND, rng.uniform(-13, -8), -18.0]
     bends = np.array([0.006, 0.03, 0.03, 0.018]) * rng.uniform(0.5, 1.4, 4)
-    jitter = 0.012 * case.field("layer jitter", 4, 18)
+    jitter = 0.006 * case.field("layer jitter", 3, 12)
     tissue = np.full((case.size, case.size), levels[0], np.float32)
     for n in range(4):
         edge = depths[n] + bends[n] * case.curve(f"layer {n}", 5)[None]
         below = case.y - edge + jitter
         tissue += (levels[n + 1] - levels[n]) * sigmoid(below / 0.012)
-        tissue += rng.uniform(1, 6) * gauss(below / 0.011)
+        tissue += rng.uniform(2, 9) * gauss(below / 0.009)
     rows = np.arange(case.size)[:, None]
-    shift = np.rint(case.size * 0.018 * case.curve("layer 1", 5)).astype(int)[None]
-    rows = np.clip(rows - shift, 0, case.size - 1)
-    streaks = 2.4 * case.field("streaks", 4, 40, 0.7, ax=0.12)
-    septa = gauss(case.field("septa", 1.5, 9, 0.9, ax=0.3) / 0.07)
-    bright = np.maximum(case.field("bright septa", 1, 6) + 0.6, 0)
-    tissue += np.take_along_axis(streaks + 5.5 * septa * bright, rows, 0)
-    tissue += 2.6 * case.field("lobes", 1.5, 7, 0.8, ax=0.6)
+    bend = 0.016 * case.curve("layer 1", 6, 0.9)[None] + 0.016 * case.field("bend", 1, 6)
+    rows = np.clip(rows - np.rint(case.size * bend).astype(int), 0, case.size - 1)
+    streaks = 2.1 * case.field("streaks", 4, 40, 0.7, ax=0.16)
+    septa = gauss(case.field("septa", 1, 8, 1.4, ax=0.22) / 0.09)
+    bright = np.maximum(case.field("bright septa", 1, 4) + 0.9, 0)
+    tissue += np.take_along_axis(streaks, rows, 0) + 5 * septa * bright
+    tissue += 3.0 * case.field("lobes", 2, 9, 0.6, ax=0.7)
     gland = sigmoid((case.y - depths[1]) / 0.03) * sigmoid((depths[2] - case.y) / 0.03)
     tissue += 2.2 * gland * case.field("ducts", 6, 26, 0.3, ax=0.6)
     return tissue - rng.uniform(16, 34) * np.maximum(case.y - 0.25, 0) ** 1.2
@@ -81,7 +81,7 @@ def _add_clutter(case: Case, tissue: np.ndarray, lesion: Blob) -> np.ndarray:
         x, width, drop, top = rng.uniform(size=4)
         strength = np.clip(3 * clutter - n, 0, 1)
         if strength:
-            band = gauss((case.x - x - 0.1 * (x - 0.5) * case.y) / (0.02 + 0.06 * width))
+            band = gauss((case.x - x - 0.1 * (x - 0.5) * case.y) / (0.03 + 0.07 * width))
             tissue -= strength * (4 + 9 * drop) * band * sigmoid((case.y - 0.3 * top) / 0.05)
     return tissue
 
@@ -93,8 +93,8 @@ def _add_lesion(
     rng = case.rng("lesion")
     width = case.level("softness", 0.006, 0.038) * (radius / 0.15) ** 0.5
     grain = case.field("border", 8, 40, 0.5)
-    alpha = sigmoid(distance / width + 0.6 * grain)
-    inside = GLAND - case.level("contrast", 23, 5.5) + 2 * case.field("inner", 3, 24, 0.7)
+    alpha = sigmoid((distance + min(0.6 * width, 0.008) * grain) / width)
+    inside = GLAND - case.level("contrast", 28, 6) + 2 * case.field("inner", 3, 24, 0.7)
     rim = rng.uniform(1.5, 5) * (1 - 0.6 * case.factors["softness"])
     strength, behind_benign, behind_malignant, wave = rng.uniform(size=4)
     path = np.minimum(np.cumsum(alpha, 0) / (case.size * radius), 1.8)
@@ -116,7 +116,7 @@ def _scan(case: Case, tissue: np.ndarray) -> np.ndarray:
     floor = -44 + case.level("noise", 0, 9) + 3 * case.field("floor", 8, 40, 0.2)
     level = 4.3429 * np.logaddexp(level / 4.3429, floor / 4.3429)
     gray = np.clip((level + rng.uniform(30, 37)) / rng.uniform(44, 54), 0, 1)
-    gray = gray ** rng.uniform(1.0, 1.45)
+    gray = gray ** rng.uniform(1.1, 1.7)
     return case.blur(gray.astype(np.float32), 0.0035)
 
 
