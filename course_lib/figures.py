@@ -374,6 +374,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{round(float(value), digits) + 0.0:.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def count(n: int, word: str) -> str:
+    """``1 case``, ``2 cases``, ``1,200 pixels``."""
+    return f"{n:,} {word}" if n == 1 else f"{n:,} {word}s"
+
+
 def halo(width: float, colour: str) -> list:
     """Path effect that lifts a thin line off any ground."""
     return [patheffects.Stroke(linewidth=width, foreground=colour), patheffects.Normal()]

@@ -4,18 +4,29 @@ Masks are ``(H, W)``, any label above 0 counts as object. Images are uint8 ``(H,
 ``(H, W, 3)`` or ``(C, H, W)``.
 """
 
+from course_lib.drawing.charts import bars, curves, histogram, lines
+from course_lib.drawing.diagram import architecture
 from course_lib.drawing.maps import gradient_square, maps, steps
 from course_lib.drawing.overlays import gallery, outlines, overlay
+from course_lib.drawing.scores import cases, difficulty_curve, roc_and_pr
 from course_lib.drawing.specimens import modalities, readers, tile_family
 
 __all__ = [
+    "architecture",
+    "bars",
+    "cases",
+    "curves",
+    "difficulty_curve",
     "gallery",
     "gradient_square",
+    "histogram",
+    "lines",
     "maps",
     "modalities",
     "outlines",
     "overlay",
     "readers",
+    "roc_and_pr",
     "steps",
     "tile_family",
 ]

@@ -93,7 +93,7 @@ def steps(
     fig, axes = figures.new(len(rows), count, height=height, title=title, squeeze=False)
     means = []
     for line, (name, array), kind in zip(axes, rows.items(), kinds, strict=True):
-        tops = {kind: float(np.abs(array).max())}
+        tops = {kind: np.abs(array).max()} if kind in ("amount", "signed") else {}
         for t, ax in enumerate(line):
             drawn = figures.image(ax, array[t], kind, **panels.limits(kind, tops))
             ax.set_xlabel(f"mean {number(array[t].mean())}")

@@ -37,8 +37,7 @@ def modalities(
         figures.image(top, panels.shrunk(picture, 140))
         top.set_title(name)
         grey = panels.grey(picture).ravel()
-        bottom.hist(grey, bins=32, range=(0, 255), color=figures.MUTED)
-        bottom.set(xlim=(0, 255), xticks=[0, 128, 255], yticks=[])
+        _histogram(bottom, grey)
         bottom.spines["left"].set_visible(False)
         middles.append(f"{name} {np.median(grey):.0f}")
     fig.supxlabel("grey value (0 to 255); height: share of the image's pixels", fontsize=9)
@@ -59,7 +58,7 @@ def readers(
         title: Sentence over the figure.
     """
     tight, wide = panels.masks(image, tight, wide)
-    fig, axes = figures.new(1, 2, height=panels.height(image, 2.6, 1), title=title)
+    fig, axes = figures.new(1, 2, height=panels.height(image, 2.25, 1), title=title)
     panels.picture(axes[0], image, 2)
     axes[0].set_title("image")
     figures.image(axes[1], panels.faded(image))
@@ -72,7 +71,7 @@ def readers(
     handles = [
         Line2D([], [], color=INK, linewidth=1.4, label="tight reader"),
         Line2D([], [], color=INK, linewidth=1.4, linestyle=(0, (3, 1.5)), label="wide reader"),
-        Patch(facecolor=figures.GRID, edgecolor=INK, hatch="////", label="band between"),
+        Patch(facecolor="none", edgecolor=INK, hatch="////", label="band between"),
     ]
     fig.legend(handles=handles, loc="outside lower center", ncols=3)
     alt = (
@@ -110,7 +109,7 @@ def tile_family(
     )
     side_y, side_x = rgb[0].shape[:2]
     for ax, (name, part) in zip(axes.flat, parts.items(), strict=True):
-        panels.picture(ax, whole, len(parts))
+        panels.picture(ax, whole, len(parts) + 1)
         ax.set_title(name)
         for i, word in enumerate(part):
             corner = ((i % 2) * side_x - 0.5, (i // 2) * side_y - 0.5)
@@ -122,6 +121,17 @@ def tile_family(
     fig.legend(handles=handles, loc="outside lower center", ncols=2)
     told = "; ".join(f"{name}: {', '.join(part)}" for name, part in parts.items())
     return fig, figures.clip_alt(f"Four neighbouring tiles of one picture; parts by split, {told}.")
+
+
+def _histogram(ax: Axes, grey: np.ndarray) -> None:
+    """Draw the shares of 32 grey bins; a black background that dwarfs the rest is cut and said."""
+    shares = np.histogram(grey, bins=32, range=(-0.5, 255.5))[0] / grey.size
+    ax.bar(np.arange(32) * 8 + 3.5, shares, width=8, color=figures.MUTED)
+    ax.set(xlim=(-0.5, 255.5), xticks=[0, 128, 255], yticks=[])
+    rest = 1.1 * shares[1:].max()
+    if shares[0] > 2 * rest > 0:
+        ax.set_ylim(0, rest)
+        ax.text(16, rest, f"{shares[0]:.2f} black, cut", va="top")
 
 
 def _tile(ax: Axes, corner: tuple[float, float], side_x: int, side_y: int, part: str) -> None:
