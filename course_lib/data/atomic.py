@@ -74,13 +74,12 @@ def new_folder(target: Path, may_replace: Callable[[Path], bool]) -> Iterator[Pa
 def _place(temporary: Path, target: Path, may_replace: Callable[[Path], bool]) -> None:
     # A second process may place its own folder between any two lines here, hence the loop.
     for _ in range(100):
+        old = _temporary_name(target)
         try:
             if target.exists():
                 if not may_replace(target):
                     return
-                old = _temporary_name(target)
                 target.rename(old)
-                shutil.rmtree(old, ignore_errors=True)
             temporary.rename(target)
             return
         except (FileNotFoundError, FileExistsError):
@@ -88,6 +87,8 @@ def _place(temporary: Path, target: Path, may_replace: Callable[[Path], bool]) -
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:
                 raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
     raise OSError(errno.EBUSY, "other processes keep writing there")
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import torch
 
 from course_lib.data import splits
+from course_lib.data.prepared_check import check_arrays, check_labels, complete_cases
 from course_lib.data.resize import resize_images, resize_masks, size_pair
 
 
@@ -168,12 +169,14 @@ class Dataset:
         )
 
     def _indices(self, indices: Iterable[int]) -> np.ndarray:
-        chosen = np.asarray(indices)
+        chosen = np.asarray(indices if hasattr(indices, "__len__") else list(indices))
         if chosen.dtype == bool:
             if chosen.shape != (len(self),):
                 raise ValueError(f"{chosen.size} booleans for {len(self)} cases; give one a case")
             return np.flatnonzero(chosen)
-        chosen = chosen.astype(np.int64).reshape(-1)
+        if chosen.size and (chosen.ndim != 1 or chosen.dtype.kind not in "iu"):
+            raise ValueError(f"case indices are whole numbers, not {chosen.dtype} {chosen.shape}")
+        chosen = chosen.astype(np.int64)
         if len(chosen) and not (-len(self) <= chosen.min() and chosen.max() < len(self)):
             raise ValueError(f"case indices go from 0 to {len(self) - 1}, not to {chosen.max()}")
         return chosen % max(len(self), 1)
@@ -196,10 +199,13 @@ def from_arrays(
         cases: One row a case with at least ``case_id`` and ``group``.
         classes: As in :func:`write`.
         modality: What kind of picture.
+
+    Raises:
+        ValueError: As :func:`write`.
     """
-    table = cases.reset_index(drop=True).assign(height=masks.shape[-2], width=masks.shape[-1])
-    for column in ("offset", "spacing_y", "spacing_x"):
-        table[column] = np.nan
+    check_arrays(images, masks, None, classes)
+    table = complete_cases(cases, masks, None).assign(offset=np.nan)
+    check_labels(masks, None, table.case_id, len(classes))
     contents = (
         ("images.npy", np.ascontiguousarray(images)),
         ("masks.npy", np.ascontiguousarray(masks)),

@@ -116,8 +116,11 @@ def test_batches_are_tensors_in_the_order_asked_for(folder):
     images += 1  # the tensor is the reader's own
     assert images.max() > 1
     assert dataset.batch([])[0].shape == (0, 3, 16, 16)
+    assert torch.equal(dataset.batch(i for i in (3, 0))[0], dataset.batch([3, 0])[0])
     with pytest.raises(ValueError, match="case indices go from 0 to 7"):
         dataset.batch([8])
+    with pytest.raises(ValueError, match="whole numbers, not float64"):
+        dataset.batch([0.5])
 
 
 def test_subsets_are_views_that_stack(folder):
@@ -189,7 +192,7 @@ def test_volumes_are_written_and_read(tmp_path):
         dataset.resized(8)
 
 
-def test_sets_in_memory(tmp_path):
+def test_sets_in_memory():
     arguments = sample()
     kept = {key: arguments[key] for key in ("name", "images", "masks", "cases", "classes")}
     dataset = prepared.from_arrays(**kept)
@@ -201,6 +204,8 @@ def test_sets_in_memory(tmp_path):
     assert dataset.digest != prepared.from_arrays(**changed).digest
     with pytest.raises(ValueError, match="lives in memory only"):
         dataset.split()
+    with pytest.raises(ValueError, match="case '000' has the label 3; 2 classes"):
+        prepared.from_arrays(**kept | {"masks": np.full((8, 16, 16), 3, np.uint8)})
 
 
 def test_opening_by_name(root):
