@@ -1,6 +1,6 @@
 """Confidence intervals: over test cases by the bootstrap, over training seeds by Student's t."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -98,7 +98,11 @@ def group_sums(columns: np.ndarray, groups: Sequence | None) -> np.ndarray:
 
 
 def percentiles_over_draws(
-    sums: np.ndarray, statistic, seed: int, resamples: int, confidence: float = 0.95
+    sums: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    seed: int,
+    resamples: int,
+    confidence: float = 0.95,
 ) -> tuple[float, float]:
     """Return the percentile interval of ``statistic`` over draws of the rows of ``sums``.
 

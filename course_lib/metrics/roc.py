@@ -86,7 +86,9 @@ def average_precision(scores: ArrayLike, target: ArrayLike, *, level: Level) -> 
     return float(np.sum(np.diff(curve.recall, prepend=0.0) * curve.precision))
 
 
-def _cumulative(scores, target, level) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _cumulative(
+    scores: ArrayLike, target: ArrayLike, level: Level
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return true positives, false positives and thresholds, falling, from nothing predicted."""
     scores, target = _checked(scores, target, level)
     order = np.argsort(-scores, kind="stable")
@@ -97,7 +99,7 @@ def _cumulative(scores, target, level) -> tuple[np.ndarray, np.ndarray, np.ndarr
     return np.append(0.0, tp), np.append(0.0, fp), np.append(np.inf, scores[last])
 
 
-def _checked(scores, target, level) -> tuple[np.ndarray, np.ndarray]:
+def _checked(scores: ArrayLike, target: ArrayLike, level: Level) -> tuple[np.ndarray, np.ndarray]:
     scores, target = np.asarray(scores, dtype=float), np.asarray(target)
     if level not in ("image", "pooled"):
         raise ValueError(f'level must be "image" or "pooled", got {level!r}')

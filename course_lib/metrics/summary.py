@@ -202,7 +202,7 @@ def _case_numbers(table: pd.DataFrame, n: int) -> dict[str, int]:
     }
 
 
-def _diagonal(table: pd.DataFrame, rows: pd.Series, diagonal: float | None):
+def _diagonal(table: pd.DataFrame, rows: pd.Series, diagonal: float | None) -> float | pd.Series:
     if diagonal is not None:
         return float(diagonal)
     if "diagonal" not in table and rows.any():

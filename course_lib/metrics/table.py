@@ -46,10 +46,12 @@ def evaluate_cases(
             outside the classes, a wrong spacing or unit; the message names the case.
     """
     names = list(classes) if classes is not None else ["background", "foreground"]
+    if len(names) < 2:
+        raise ValueError(f"classes must name the background and at least one class, got {names}")
     groups = case_ids if groups is None else groups
     spacings = _spacings(spacings, len(case_ids), unit)
     distances.check_tolerance(tolerance)
-    _check_cases(preds, targets, case_ids, groups, spacings, names)
+    _check_cases(preds, targets, case_ids, groups, spacings)
     rows = []
     for pred, target, case_id, group, spacing in zip(
         preds, targets, case_ids, groups, spacings, strict=True
@@ -86,7 +88,9 @@ def _case(number: overlap.Counts) -> str:
     return "target_empty" if target_empty else "ok"
 
 
-def _spacings(spacings, number: int, unit: str):
+def _spacings(
+    spacings: Sequence[distances.Spacing] | None, number: int, unit: str
+) -> list[distances.Spacing]:
     if unit not in ("px", "mm"):
         raise ValueError(f'unit must be "px" or "mm", got {unit!r}')
     if spacings is None:
@@ -96,7 +100,9 @@ def _spacings(spacings, number: int, unit: str):
     return list(spacings)
 
 
-def _check_cases(preds, targets, case_ids, groups, spacings, names) -> None:
+def _check_cases(
+    preds: Sequence, targets: Sequence, case_ids: Sequence, groups: Sequence, spacings: Sequence
+) -> None:
     lengths = [len(part) for part in (preds, targets, case_ids, groups, spacings)]
     if len(set(lengths)) != 1:
         raise ValueError(
@@ -105,11 +111,10 @@ def _check_cases(preds, targets, case_ids, groups, spacings, names) -> None:
         )
     if not lengths[0]:
         raise ValueError("there is no case to evaluate")
-    if len(set(case_ids)) != len(case_ids):
-        twice = pd.Series(list(case_ids))[pd.Series(list(case_ids)).duplicated()].iloc[0]
+    ids = pd.Index(case_ids)
+    if ids.has_duplicates:
+        twice = ids[ids.duplicated()][0]
         raise ValueError(f"case id {twice!r} is given more than once")
-    if len(names) < 2:
-        raise ValueError(f"classes must name the background and at least one class, got {names}")
     for case_id, spacing in zip(case_ids, spacings, strict=True):
         try:
             distances.check_spacing(spacing)
