@@ -1,0 +1,44 @@
+"""What every process of ``torchrun`` runs in the test: ``two_processes.py OUT``.
+
+Only the first process may write through the library; each one puts what it saw into OUT/seen-RANK.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+import torch
+from training_sample import fit_discs, make_net, make_protocol
+
+from course_lib.training import checkpoint
+
+RANK = int(os.environ.get("RANK", "0"))
+
+
+def only_the_first(path, content, write=checkpoint.write):
+    if RANK:
+        raise AssertionError(f"process {RANK} writes {path.name}")
+    write(path, content)
+
+
+def train(out, batch):
+    """Return the gradients of every update, the final weights and the history."""
+    # other initial weights in the second process: the first one's must win
+    net = make_net(seed=RANK, norm=False, dropout=0.0)
+    gradients = []
+
+    def keep_gradients(forward, images, masks, loss_fn):
+        yield loss_fn(forward(images), masks)
+        gradients.append([p.grad.clone() for p in net.parameters() if p.grad is not None])
+
+    protocol = make_protocol(epochs=3, batch=batch, schedule="cosine")
+    _, history = fit_discs(out / "run", protocol, net=net, strategy=keep_gradients)
+    rows = [{k: v for k, v in row.items() if k != "seconds"} for row in history.epochs]
+    return {"gradients": gradients, "net": net.state_dict(), "rows": rows}
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    checkpoint.write = only_the_first
+    folder = Path(sys.argv[1])
+    torch.save(train(folder, batch=4), folder / f"seen-{RANK}.pt")
