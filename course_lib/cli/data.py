@@ -87,7 +87,7 @@ def prepare(name, source, images, masks, title, to, size) -> None:
 @one_line_errors
 def verify(name) -> None:
     """Check counts, sizes, label values, digests and splits; exit code 1 if something is wrong."""
-    folder = prepared.locate(name)
+    folder = prepared.open(name).folder
     problems = prepared.verify(folder)
     for problem in problems:
         click.echo(f"{folder.name}: {problem}")

@@ -21,6 +21,7 @@ from course_lib.records import ROOT, write_json
 
 NOTEBOOKS = ROOT / "notebooks"
 CELL_SECONDS = {"smoke": 300, "fast": 600, "full": 24 * 3600}
+GRACE = 600  # seconds that a run may take in all beyond the time of one cell
 NAME = re.compile(r"^\d\d_\w+$")
 
 
@@ -152,24 +153,24 @@ def _run_process(item: Plan, threads: int, limit: int, progress) -> dict | None:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env=environment
         )
-        clock = threading.Timer(2 * limit, process.kill)
+        clock = threading.Timer(limit + GRACE, process.kill)
         clock.start()
         last, said = 0, None
-        for line in process.stdout:
-            message = json.loads(line)
-            if "error" in message:
-                said = message
-            else:
-                last = message["cell"]
-                progress(last + 1, message["cells"])
-        code = process.wait()
+        with process:
+            for line in process.stdout:
+                message = json.loads(line)
+                if "error" in message:
+                    said = message
+                else:
+                    last = message["cell"]
+                    progress(last + 1, message["cells"])
         clock.cancel()
-    if code == 0:
+    if process.returncode == 0:
         return None
     if said is not None:
         return {"error": said["error"], "cell": said["at"] + 1, "lines": tuple(said["lines"])}
     lines = tuple(log.read_text(encoding="utf-8").splitlines()[-6:])
-    return {"error": f"the run ended with code {code}", "cell": last + 1, "lines": lines}
+    return {"error": f"the run ended with code {process.returncode}", "cell": last + 1, "lines": lines}
 
 
 def _missing_result(item: Plan) -> dict | None:

@@ -1,0 +1,132 @@
+"""`course run`: refused before a kernel starts, and honest about how a run ended."""
+
+import json
+
+import nbformat
+import pytest
+
+from course_lib.cli import run
+from tests.cli.conftest import notebook
+
+
+def refuse(cli, *arguments):
+    result = cli("run", "90", *arguments)
+    assert result.exit_code == 2
+    lines = [line for line in result.output.splitlines() if line.startswith("Error")]
+    assert len(lines) == 1
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "part"),
+    [
+        ("epoch", "3", "90_tiny has no parameter 'epoch'. Valid: profile (str |smoke|fast|full)"),
+        ("epochs", "three", "epochs = 'three' is not of type int. Valid: epochs (int 1..10): pa"),
+        ("epochs", "1.5", "epochs = 1.5 is not of type int"),
+        ("epochs", "0", "epochs = 0 is outside 1..10"),
+        ("epochs", "11", "epochs = 11 is outside 1..10"),
+        ("rate", "2", "rate = 2.0 is outside 0..1"),
+        ("rate", "nan", "rate = 'nan' is not of type float"),
+        ("look", "lung", "look = 'lung' is outside mixed|nuclei"),
+        ("mine", "", "mine = '' is outside a|b|..."),
+        ("shuffle", "1", "shuffle = 1 is not of type bool"),
+    ],
+)
+def test_wrong_parameters_are_refused_before_a_kernel_starts(
+    course_of, cli, name, value, part, tmp_path
+):
+    course_of(**{"90_tiny": notebook()})
+    message = refuse(cli, "-p", name, value, "--out", tmp_path / "out")
+    assert part in message
+    assert not (tmp_path / "out").exists()
+
+
+def test_unknown_notebook_and_missing_data_set_are_named(course_of, cli, tmp_path):
+    folder = course_of(**{"90_tiny": notebook()})
+    assert "no notebook '17': use one of 90" in refuse(cli, "17")
+    with_data = notebook()
+    with_data.cells[1].source += '\ndata = "phantoms"  # str phantoms|...: which images'
+    nbformat.write(with_data, folder / "90_tiny.ipynb")
+    assert "no-such-set" in refuse(cli, "--data", "no-such-set")
+
+
+def test_option_that_no_notebook_takes_is_refused(course_of, cli):
+    course_of(**{"90_tiny": notebook()})
+    assert "none of the chosen notebooks has a parameter 'device'" in refuse(cli, "--device", "cpu")
+
+
+def test_output_below_a_file_is_refused(course_of, cli, tmp_path):
+    course_of(**{"90_tiny": notebook()})
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    assert "file" in refuse(cli, "--out", tmp_path / "file" / "out")
+
+
+def test_a_good_run_passes_its_parameters_and_writes_the_report(course_of, cli, tmp_path):
+    course_of(**{"90_tiny": notebook()})
+    out = tmp_path / "out"
+    result = cli("run", "90", "-p", "epochs", "7", "-p", "mine", "z", "--out", out)
+    assert result.exit_code == 0, result.output
+    kept = json.loads((out / "90_tiny" / "results.json").read_text(encoding="utf-8"))
+    assert kept["parameters"]["epochs"] == 7
+    assert kept["parameters"]["mine"] == "z"
+    assert kept["parameters"]["profile"] == "fast"
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "Course run: 1 of 1 notebooks passed" in page
+    assert "[0.4, 0.6]" in page
+    assert (out / "90_tiny" / "90_tiny.html").is_file()
+
+
+def test_failures_end_their_own_run_only(course_of, cli, tmp_path):
+    course_of(
+        **{
+            "90_fails": notebook("print('fine')", "1 / 0"),
+            "91_dies": notebook("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)"),
+            "92_silent": notebook(result=None),
+            "93_other": notebook("profile = 'full'"),
+            "94_good": notebook(),
+        }
+    )
+    out = tmp_path / "out"
+    result = cli("run", "--jobs", "2", "--out", out)
+    assert result.exit_code == 1
+    assert "4 of 5 notebooks failed: 90_fails, 91_dies, 92_silent, 93_other" in result.output
+    ends = {
+        path.parent.name: json.loads(path.read_text(encoding="utf-8"))
+        for path in out.glob("*/outcome.json")
+    }
+    assert "ZeroDivisionError" in ends["90_fails"]["error"]
+    assert ends["90_fails"]["cell"] == 5  # title, parameters, injected parameters, print, this
+    assert any("1 / 0" in line for line in ends["90_fails"]["lines"])
+    assert "kernel died" in ends["91_dies"]["error"]
+    assert ends["91_dies"]["cell"] == 4
+    assert "no results.json" in ends["92_silent"]["error"]
+    assert "another value of profile" in ends["93_other"]["error"]
+    assert ends["94_good"]["status"] == "passed"
+    partly = nbformat.read(out / "90_fails" / "90_fails.ipynb", as_version=4)
+    assert any("fine" in str(cell.get("outputs", "")) for cell in partly.cells)
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "Course run: 1 of 5 notebooks passed" in page
+    assert "Look at these first" in page
+
+
+def test_a_cell_that_takes_too_long_is_stopped(course_of, cli, tmp_path, monkeypatch):
+    monkeypatch.setitem(run.CELL_SECONDS, "fast", 3)
+    monkeypatch.setattr(run, "GRACE", 20)
+    course_of(**{"90_slow": notebook("import time\ntime.sleep(60)")})
+    result = cli("run", "90", "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert "longer than 3 s" in result.output
+    assert "cell 4" in result.output
+
+
+def test_report_of_an_empty_folder_is_refused(cli, tmp_path):
+    result = cli("report", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "holds no runs" in result.output
+
+
+def test_a_notebook_without_a_parameters_cell_is_refused(course_of, cli):
+    bare = notebook()
+    bare.cells[1].metadata = {}
+    course_of(**{"90_bare": bare})
+    assert "0 cells tagged parameters" in refuse(cli)
