@@ -9,25 +9,25 @@ CHANNELS = 3
 CLASSES = ("lesion",)
 _SKIN = np.array(
     [
-        [0.88, 0.73, 0.67],
-        [0.85, 0.66, 0.60],
-        [0.90, 0.77, 0.74],
-        [0.80, 0.62, 0.53],
-        [0.74, 0.55, 0.46],
-        [0.82, 0.64, 0.66],
-        [0.66, 0.47, 0.38],
+        [0.90, 0.75, 0.68],
+        [0.86, 0.65, 0.56],
+        [0.92, 0.80, 0.76],
+        [0.90, 0.62, 0.56],
+        [0.76, 0.55, 0.43],
+        [0.84, 0.66, 0.66],
+        [0.66, 0.46, 0.36],
     ]
 )
 _BROWN = np.array(
     [
-        [0.55, 0.36, 0.27],
-        [0.62, 0.42, 0.33],
-        [0.48, 0.31, 0.25],
-        [0.66, 0.44, 0.40],
-        [0.50, 0.36, 0.33],
+        [0.55, 0.33, 0.21],
+        [0.63, 0.40, 0.27],
+        [0.49, 0.29, 0.20],
+        [0.68, 0.38, 0.31],
+        [0.51, 0.35, 0.28],
     ]
 )
-_DARK = np.array([[0.24, 0.14, 0.11], [0.30, 0.18, 0.15], [0.20, 0.16, 0.18], [0.34, 0.22, 0.18]])
+_DARK = np.array([[0.25, 0.13, 0.08], [0.32, 0.16, 0.11], [0.19, 0.14, 0.15], [0.36, 0.20, 0.13]])
 
 
 def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
@@ -47,7 +47,7 @@ def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
 
 def _lesion(case: Case, atypia: float):
     rng = case.rng("shape")
-    radius = case.level("smallness", 0.29, 0.085) * rng.uniform(0.92, 1.08)
+    radius = case.level("smallness", 0.28, 0.085, 0.75) * rng.uniform(0.92, 1.08)
     room = max(0.0, 0.46 - 1.15 * radius)
     x, y = 0.5 + room * rng.uniform(-1, 1, 2)
     aspect = np.exp(0.18 * rng.standard_normal())
@@ -103,7 +103,7 @@ def _add_lesion(case: Case, image, distance, radius: float, atypia: float) -> np
     mix = np.clip(mix, 0, 1.1)[None]
     colour = brown[:, None, None] + mix * (dark - brown)[:, None, None]
     if regress < 0.15 + 0.25 * atypia:
-        veil = np.array([[0.62, 0.50, 0.55], [0.78, 0.60, 0.60]])[int(white < 0.5)]
+        veil = np.array([[0.58, 0.48, 0.50], [0.80, 0.60, 0.56]])[int(white < 0.5)]
         patch = 0.7 * sigmoid((case.field("regression", 1, 5) - 0.5) / 0.25)
         colour = colour + patch * (veil[:, None, None] - colour)
     opacity = case.level("contrast", 0.95, 0.2) * (1 + 0.08 * case.field("opacity", 2, 8))
@@ -122,7 +122,7 @@ def _add_clutter(case: Case, image: np.ndarray) -> np.ndarray:
     for n in range(26):
         line = arc(rng, rng.uniform(0.35, 1.1), bend, 12)
         width = thick * rng.uniform(0.6, 1.3)
-        if n < 26 * clutter**1.3:
+        if n < 26 * clutter**1.5:
             stroke(case, hair, line, width)
     tone = np.array([0.10, 0.07, 0.06]) + 0.16 * chance[2]
     image = image + 0.85 * hair * (tone.astype(np.float32)[:, None, None] - image)
@@ -176,7 +176,7 @@ def _add_ruler(case: Case, image: np.ndarray) -> np.ndarray:
 
 def _photograph(case: Case, image: np.ndarray) -> np.ndarray:
     """Sensor noise, mostly common to the channels as after demosaicing."""
-    sd = case.level("noise", 0.004, 0.06, 1.4)
+    sd = case.level("noise", 0.004, 0.065, 1.2)
     own = np.stack([case.white(f"colour {c}") for c in range(3)])
     noise = 0.8 * case.noise() + 0.3 * own
     image = image + sd * np.sqrt(np.clip(image, 0.02, 1)) * noise

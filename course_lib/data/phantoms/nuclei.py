@@ -26,7 +26,7 @@ def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
 def _place(case: Case, crowded: bool) -> list[Blob]:
     """Nuclei around cluster centres, kept apart by a gap that clutter closes."""
     rng = case.rng("shape")
-    radius = case.level("smallness", 0.095, 0.032) * rng.uniform(0.92, 1.08)
+    radius = case.level("smallness", 0.095, 0.032, 0.75) * rng.uniform(0.92, 1.08)
     share = rng.uniform(0.1, 0.3) + 0.08 * crowded
     wanted = int(np.clip(share / (np.pi * radius**2), 4, MOST))
     centres = rng.uniform(0.1, 0.9, (5, 2))
@@ -39,9 +39,11 @@ def _place(case: Case, crowded: bool) -> list[Blob]:
     weights = 0.035 * rng.standard_normal((tries, *WEIGHTS))
     kept: list[int] = []
     for n in np.flatnonzero(((spots > 0) & (spots < 1)).all(1)):
-        apart = np.hypot(*(spots[kept] - spots[n]).T)
-        if len(kept) < wanted and (apart > gap * (radii[kept] + radii[n])).all():
+        away = np.hypot(*(spots[kept] - spots[n]).T)
+        if (away > gap * (radii[kept] + radii[n])).all():
             kept.append(n)
+        if len(kept) == wanted:
+            break
     return [Blob(*spots[n], radii[n], aspects[n], angles[n], outline(weights[n])) for n in kept]
 
 
@@ -114,7 +116,7 @@ def _stained(case: Case, body: np.ndarray) -> np.ndarray:
     veil = 0.12 * case.factors["clutter"] * np.maximum(case.field("veil", 1, 6), 0)
     density = np.maximum(nuclear + veil, 0) * blue[:, None, None] * 1.4
     density = case.blur(density + eosin * pink[:, None, None], 0.0045)
-    sd = case.level("noise", 0.005, 0.075, 1.4)
+    sd = case.level("noise", 0.005, 0.075, 1.2)
     image = 0.95 * np.exp(-density) + sd * case.noise()
     image = image + 0.35 * sd * np.stack([case.white(f"colour {c}") for c in range(3)])
     return np.clip(image, 0, 1).astype(np.float32)

@@ -1,7 +1,6 @@
 """Outlines, soft edges, strokes: geometry in unit coordinates."""
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -129,19 +128,20 @@ def stroke(case: Case, cover: np.ndarray, points: np.ndarray, width: float) -> N
     pixels = half * case.size
     # Below one pixel the ramp of the edge is wider than the line: keep the ink of the true width.
     fade = 2 * pixels / (pixels + 0.5) ** 2 if pixels < 0.5 else 1.0
-    for (x0, y0), (x1, y1) in pairwise(points):
-        reach = half + 1.5 / case.size
-        part = (
-            case.span(min(y0, y1) - reach, max(y0, y1) + reach),
-            case.span(min(x0, x1) - reach, max(x0, x1) + reach),
-        )
-        dx, dy = case.x[:, part[1]] - np.float32(x0), case.y[part[0]] - np.float32(y0)
-        ex, ey = x1 - x0, y1 - y0
-        length = ex * ex + ey * ey + 1e-12
-        t = np.clip((dx * ex + dy * ey) / length, 0, 1)
-        away = np.hypot(dx - t * ex, dy - t * ey)
-        ink = np.clip((half - away) * case.size + 0.5, 0, 1) * fade
-        np.maximum(cover[part], ink, out=cover[part])
+    start, step = points[:-1], np.diff(points, axis=0)
+    reach = half + 1.5 / case.size + np.abs(step).max() / 2
+    window = np.arange(int(np.ceil(2 * reach * case.size)) + 1)
+    corner = np.floor((start + step / 2 - reach) * case.size).astype(int)
+    columns, rows = corner[:, :1] + window, corner[:, 1:] + window
+    dx = ((columns + 0.5) / case.size - start[:, :1]).astype(np.float32)[:, None, :]
+    dy = ((rows + 0.5) / case.size - start[:, 1:]).astype(np.float32)[:, :, None]
+    ex, ey = step.astype(np.float32).T[:, :, None, None]
+    along = np.clip((dx * ex + dy * ey) / (ex * ex + ey * ey + 1e-12), 0, 1)
+    ink = np.clip((half - np.hypot(dx - along * ex, dy - along * ey)) * case.size + 0.5, 0, 1)
+    seen_rows, seen_columns = ((k >= 0) & (k < case.size) for k in (rows, columns))
+    seen = (ink > 0) & seen_rows[:, :, None] & seen_columns[:, None, :]
+    pixel = rows[:, :, None] * case.size + columns[:, None, :]
+    np.maximum.at(cover.reshape(-1), pixel[seen], fade * ink[seen])
 
 
 def arc(rng: np.random.Generator, length: float, bend: float, points: int = 8) -> np.ndarray:
