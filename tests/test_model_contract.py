@@ -1,7 +1,7 @@
 """What every net of the course keeps to, for every preset and every ablation.
 
 A new net joins by one line in CONTRACTS, its closed forms in closed_forms.py, and stored numbers:
-``python tests/test_model_contract.py`` adds the missing ones; say in the commit why they are right.
+``python -m tests.test_model_contract`` adds the missing ones; say in the commit why they are right.
 """
 
 import json
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from closed_forms import unet_macs, unet_parameters
 from safetensors.torch import load_file, save_file
 from torch.export import Dim
 from torch.nn import functional as F
@@ -19,6 +18,7 @@ from torch.nn import functional as F
 from course_lib import models
 from course_lib.models import unet
 from course_lib.models.measure import tensors_of
+from tests.closed_forms import unet_macs, unet_parameters
 
 GOLDEN = Path(__file__).parent / "golden" / "models.json"
 

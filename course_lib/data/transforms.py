@@ -40,8 +40,8 @@ class Augmentation:
     scale: float = 0.0
     """0..0.9: the size of things is multiplied by a factor drawn from 1-scale..1+scale."""
     elastic: float = 0.0
-    """Fraction of each side, 0..0.05: 6x6 control points move by draws from -elastic..elastic, along
-    both axes, and the pixels between them follow. Above 0.05 an image would begin to fold."""
+    """Fraction of each side, 0..0.05: 6x6 control points move by draws from -elastic..elastic
+    along both axes, the pixels between them follow. Above 0.05 an image would begin to fold."""
     brightness: float = 0.0
     """0..1: a grey value drawn from -brightness..brightness is added."""
     contrast: float = 0.0
@@ -99,12 +99,12 @@ def augment(
     control = torch.rand(len(images), 2, ELASTIC_POINTS, ELASTIC_POINTS, **random)
     noise_seed = int(torch.randint(2**31, (), **random))
     coins, (angle, scale, *shift), tints = draws[:2] < 0.5, 2 * draws[2:6] - 1, 2 * draws[6:] - 1
-    bends = augmentation.elastic * (2 * control - 1).to(images.device)
     if augmentation.warps:
         matrix = _sampling_matrix(coins, angle, scale, torch.stack(shift), augmentation, images)
-        grid = _sampling_grid(
-            matrix, augmentation.elastic * (2 * control - 1).to(images.device), images
-        )
+        grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
+        if augmentation.elastic:
+            bends = augmentation.elastic * (2 * control - 1)
+            grid = grid + elastic_field(bends.to(images.device), images.shape[2:])
         images = _sample(images, grid, "bilinear")
         masks = _sample(masks[:, None].float(), grid, "nearest")[:, 0].to(masks.dtype)
     elif augmentation.flip:
@@ -152,20 +152,19 @@ def _sampling_matrix(
     return torch.stack(rows, dim=1).reshape(-1, 2, 3)
 
 
-def _sampling_grid(matrix: Tensor, control: Tensor, images: Tensor) -> Tensor:
-    """Return ``(B, H, W, 2)``, the affine places plus the smooth field through the control points.
+def elastic_field(control: Tensor, size: tuple[int, int]) -> Tensor:
+    """Return the smooth displacement through control points, as ``grid_sample`` wants it.
 
     Args:
-        matrix: ``(B, 2, 3)`` of ``_sampling_matrix``.
-        control: ``(B, 2, points, points)``, displacement along x and y in fractions of the side.
-        images: the batch, for its size.
+        control: ``(B, 2, points, points) float32``, displacement along x and y in fractions of
+            the side; the outer points lie on the border.
+        size: height and width in px.
+
+    Returns:
+        ``(B, H, W, 2) float32`` in units of half a side.
     """
-    grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    if control.any():
-        size = images.shape[2:]
-        field = F.interpolate(2 * control, size=size, mode="bicubic", align_corners=True)
-        grid = grid + field.permute(0, 2, 3, 1)
-    return grid
+    field = F.interpolate(2 * control, size=size, mode="bicubic", align_corners=True)
+    return field.permute(0, 2, 3, 1)
 
 
 def _sample(maps: Tensor, grid: Tensor, mode: str) -> Tensor:

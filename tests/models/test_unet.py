@@ -2,11 +2,11 @@ import json
 
 import pytest
 import torch
-from test_model_contract import CONTRACTS, GOLDEN, draw, settled
 from torch.nn import functional as F
 
 from course_lib import models
 from course_lib.models.unet import UNet
+from tests.test_model_contract import CONTRACTS, GOLDEN, draw, settled
 
 
 def double_conv(x, w, prefix, norm):

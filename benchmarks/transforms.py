@@ -1,0 +1,148 @@
+"""Augmentation of image and mask: one composed grid beside kornia's chain, interleaved.
+
+Both flip, turn, shift, scale and bend the same batch with the same strengths, bilinear for the
+image, nearest for the mask, reflected at the border. kornia does it step by step, as its
+``AugmentationSequential`` does; the elastic step, which kornia draws from another distribution, is
+its ``remap`` with our field. Every round runs both, in alternating order; the ratio is taken round
+by round. Times are CPU seconds of this process, which other jobs on the machine disturb less.
+
+    OMP_NUM_THREADS=1 python benchmarks/transforms.py --out result.json
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import kornia
+import numpy as np
+import torch
+from kornia import augmentation as K
+from kornia.geometry.transform import remap
+from torch import Tensor
+
+from course_lib.data.transforms import ELASTIC_POINTS, Augmentation, augment, elastic_field
+
+STEPS = {
+    "flip": Augmentation(flip=True),
+    "flip, affine": Augmentation(flip=True, rotate=25, shift=0.15, scale=0.1),
+    "flip, affine, elastic": Augmentation(
+        flip=True, rotate=25, shift=0.15, scale=0.1, elastic=0.03
+    ),
+}
+Batch = tuple[Tensor, Tensor]
+
+
+def kornia_chain(augmentation: Augmentation) -> Callable[[Tensor, Tensor], Batch]:
+    """Return kornia's counterpart of ``augment`` for masks ``(B, 1, H, W) float32``."""
+    parts = [K.RandomHorizontalFlip(p=0.5), K.RandomVerticalFlip(p=0.5)]
+    if augmentation.rotate:
+        parts.append(
+            K.RandomAffine(
+                augmentation.rotate,
+                translate=(augmentation.shift, augmentation.shift),
+                scale=(1 - augmentation.scale, 1 + augmentation.scale),
+                padding_mode="reflection",
+                p=1.0,
+            )
+        )
+    chain = K.AugmentationSequential(*parts, data_keys=["input", "mask"])
+
+    def run(images: Tensor, masks: Tensor) -> Batch:
+        images, masks = chain(images, masks)
+        if augmentation.elastic:
+            images, masks = bend(images, masks, augmentation.elastic)
+        return images, masks
+
+    return run
+
+
+def bend(images: Tensor, masks: Tensor, strength: float) -> Batch:
+    """Move pixels by kornia's ``remap`` along a field of ours."""
+    count, _, height, width = images.shape
+    control = strength * (2 * torch.rand(count, 2, ELASTIC_POINTS, ELASTIC_POINTS) - 1)
+    identity = torch.eye(2, 3).expand(count, 2, 3)
+    grid = torch.nn.functional.affine_grid(identity, list(images.shape), align_corners=False)
+    x, y = (grid + elastic_field(control, (height, width))).unbind(-1)
+    options = {
+        "padding_mode": "reflection",
+        "align_corners": False,
+        "normalized_coordinates": True,
+    }
+    return remap(images, x, y, **options), remap(masks, x, y, mode="nearest", **options)
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """Return the CPU seconds of one call."""
+    start = time.process_time()
+    work()
+    return time.process_time() - start
+
+
+def compare(augmentation: Augmentation, size: int, batch: int, rounds: int) -> dict[str, float]:
+    """Time both on one batch of RGB images; return medians in ms and the ratio with quartiles."""
+    generator = torch.Generator().manual_seed(0)
+    torch.manual_seed(0)
+    images = torch.rand(batch, 3, size, size)
+    masks = torch.randint(0, 2, (batch, size, size))
+    float_masks = masks[:, None].float()
+    chain = kornia_chain(augmentation)
+    rivals = {
+        "ours": lambda: augment(images, masks, augmentation, generator),
+        "kornia": lambda: chain(images, float_masks),
+    }
+    times = {name: [] for name in rivals}
+    for number in range(rounds + 2):
+        for name in sorted(rivals, reverse=number % 2 == 1):
+            taken = seconds(rivals[name])
+            if number >= 2:  # the first rounds warm up
+                times[name].append(taken)
+    ratio = np.divide(times["kornia"], times["ours"])
+    low, middle, high = np.percentile(ratio, (25, 50, 75))
+    return {
+        "ours_ms": 1000 * float(np.median(times["ours"])),
+        "kornia_ms": 1000 * float(np.median(times["kornia"])),
+        "ratio": float(middle),
+        "ratio_low": float(low),
+        "ratio_high": float(high),
+    }
+
+
+def main() -> None:
+    """Print a table and, on request, write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", type=int, default=128, help="pixels a side")
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--out", type=Path, help="JSON file to write")
+    options = parser.parse_args()
+    table = {
+        name: compare(augmentation, options.size, options.batch, options.rounds)
+        for name, augmentation in STEPS.items()
+    }
+    threads = torch.get_num_threads()
+    print(
+        f"batch {options.batch} of 3x{options.size}x{options.size} with masks, {threads} thread, "
+        f"torch {torch.__version__}, kornia {kornia.__version__}, {options.rounds} rounds, CPU time"
+    )
+    for name, row in table.items():
+        print(
+            f"{name:24} ours {row['ours_ms']:6.2f} ms   kornia {row['kornia_ms']:6.2f} ms   "
+            f"ratio {row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
+        )
+    if options.out:
+        setting = {
+            "size": options.size,
+            "batch": options.batch,
+            "rounds": options.rounds,
+            "threads": threads,
+            "torch": torch.__version__,
+            "kornia": kornia.__version__,
+        }
+        text = json.dumps({"setting": setting, "table": table}, indent=2)
+        options.out.write_text(text + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
