@@ -62,7 +62,8 @@ def is_current(folder: Path, version: str, options: dict) -> bool:
             f"cannot write {folder}: it holds other things; choose a new or empty folder"
         ) from error
     same = about.get("version") == version and about.get("options") == options
-    return same and not file_problems(folder, about, "hash")
+    split = folder / "splits" / "default.csv"
+    return same and split.is_file() and not file_problems(folder, about, "hash")
 
 
 def other_files(names: Iterable[str]) -> list[dict[str, str]]:
