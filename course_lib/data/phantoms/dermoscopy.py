@@ -3,7 +3,7 @@
 import numpy as np
 
 from course_lib.data.phantoms.frame import Case
-from course_lib.data.phantoms.shapes import arc, blob, gauss, label, sigmoid, stamp, stroke
+from course_lib.data.phantoms.shapes import Blob, arc, blob, gauss, label, sigmoid, stamp, stroke
 
 CHANNELS = 3
 CLASSES = ("lesion",)
@@ -45,7 +45,7 @@ def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
     return _photograph(case, image), mask, "melanoma" if atypia > 0.6 else "nevus"
 
 
-def _lesion(case: Case, atypia: float):
+def _lesion(case: Case, atypia: float) -> tuple[Blob, np.ndarray]:
     rng = case.rng("shape")
     radius = case.level("smallness", 0.28, 0.085, 0.75) * rng.uniform(0.92, 1.08)
     room = max(0.0, 0.46 - 1.15 * radius)
@@ -68,7 +68,7 @@ def _skin(case: Case) -> np.ndarray:
     return image.astype(np.float32)
 
 
-def _add_moles(case: Case, image: np.ndarray, lesion) -> np.ndarray:
+def _add_moles(case: Case, image: np.ndarray, lesion: Blob) -> np.ndarray:
     """Small pigmented spots that nobody labelled, and freckles."""
     rng, clutter = case.rng("moles"), case.factors["clutter"]
     amount = np.zeros((case.size, case.size), np.float32)
@@ -87,7 +87,9 @@ def _add_moles(case: Case, image: np.ndarray, lesion) -> np.ndarray:
     return image + np.minimum(amount, 0.9) * (brown - image)
 
 
-def _add_lesion(case: Case, image, distance, radius: float, atypia: float) -> np.ndarray:
+def _add_lesion(
+    case: Case, image: np.ndarray, distance: np.ndarray, radius: float, atypia: float
+) -> np.ndarray:
     """Brown to black with a pigment network, an uneven border and a faint red halo."""
     rng = case.rng("pigment")
     brown, dark = _BROWN[rng.integers(len(_BROWN))], _DARK[rng.integers(len(_DARK))]

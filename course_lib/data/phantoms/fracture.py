@@ -22,7 +22,7 @@ def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
         density = density + bones.density(n)
     broken = int(rng.integers(count))
     crack, mask, kind = _crack(case, rng, bones, broken)
-    density = density - bones.density(broken) * _grooves(case, bones, crack)
+    density = density - bones.density(broken) * _grooves(case, bones, broken, crack)
     if case.empty:
         mask = np.zeros_like(mask)
     else:
@@ -55,7 +55,8 @@ class _Bones:
         self.trabeculae = case.field("trabeculae", 12, 45, 0.6, ay=0.6)
         self._density = [self._tube(*part) for part in self.parts]
 
-    def _tube(self, axis, reach, radius) -> np.ndarray:
+    def _tube(self, axis: np.ndarray, reach: np.ndarray, radius: float) -> np.ndarray:
+        """Path of the ray through cortex and marrow, in radii of the shaft."""
         wall = np.where(reach > 1.15 * radius, 0.14, 0.34)
         wall = self.case.blur(wall.astype(np.float32), 0.02) * reach
         hollow = np.maximum(reach - wall, 0)
@@ -77,7 +78,9 @@ class _Bones:
         return 0.42 * np.sqrt(reach) + 0.03 * self.case.field("muscle", 1, 9)
 
 
-def _crack(case: Case, rng, bones: _Bones, broken: int):
+def _crack(
+    case: Case, rng: np.random.Generator, bones: _Bones, broken: int
+) -> tuple[np.ndarray, np.ndarray, str]:
     """Loss of bone 0..1 along a jagged line, the region round it, and its kind."""
     axis, reach, _ = bones.parts[broken]
     place, side = rng.uniform(-0.22, 0.22), rng.choice([-1, 1])
@@ -96,10 +99,10 @@ def _crack(case: Case, rng, bones: _Bones, broken: int):
     return crack, mask, "transverse" if abs(lean) < 0.45 else "oblique"
 
 
-def _grooves(case: Case, bones: _Bones, crack: np.ndarray) -> np.ndarray:
+def _grooves(case: Case, bones: _Bones, broken: int, crack: np.ndarray) -> np.ndarray:
     """Faint lines like cracks, and vessels' channels along the bone; away from the crack."""
     rng, clutter = case.rng("grooves"), case.factors["clutter"]
-    axis = bones.parts[0][0]
+    axis = bones.parts[broken][0]
     total = np.zeros((case.size, case.size), np.float32)
     for n in range(5):
         place, lean, width, dose = rng.uniform(size=4)

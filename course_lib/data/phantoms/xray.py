@@ -67,7 +67,7 @@ def _soft_tissue(case: Case, body: _Body) -> np.ndarray:
     alpha = sigmoid(body.lungs / width)
     depth = case.level("contrast", 0.8, 0.17) * rng.uniform(0.95, 1.05)
     uneven = 1 + 0.12 * case.field("air", 1, 6)
-    hilum = gauss((np.abs(x) - 0.11) / 0.15) * gauss((y - 0.0) / 0.22)
+    hilum = gauss((np.abs(x) - 0.11) / 0.15) * gauss(y / 0.22)
     vessels = gauss(case.field("vessels", 4, 26, 0.8) / 0.2) * (0.25 + 1.1 * hilum)
     lungs = depth * uneven * (1 - 0.3 * vessels - 0.35 * hilum)
     return density - alpha * lungs
