@@ -92,8 +92,8 @@ print(f"Dice         {metrics.dice(nothing, lesion):.2f}")
 # Two scores ignore TN. *Dice* is twice the overlap over the sum of both sizes; *IoU*
 # (intersection over union) is the overlap over everything that either mask marks:
 #
-# $$\mathrm{Dice} = \frac{2\,TP}{2\,TP + FP + FN} \qquad
-# \mathrm{IoU} = \frac{TP}{TP + FP + FN}$$
+# - Dice = 2 TP / (2 TP + FP + FN)
+# - IoU = TP / (TP + FP + FN)
 #
 # **P1.** A healthy patient: the reference mask is empty, and your mask is empty, too.
 # What is Dice? (a) 0; (b) 1; (c) 0/0: the formula gives no answer, a rule must be stated.
@@ -135,7 +135,7 @@ dice = check("02-1", dice)
 # slices of a heart) and a label that was lost are three kinds of empty. The first two
 # belong in the test set; the third is an error in the data.
 #
-# What do libraries answer? We ran them on one image (P: prediction, T: reference):
+# What do libraries answer? They were run on one image (P: prediction, T: reference):
 #
 # | library, version | score | both empty | only P empty | only T empty |
 # |---|---|---|---|---|
@@ -143,6 +143,7 @@ dice = check("02-1", dice)
 # | MONAI, `ignore_empty=False` | Dice, IoU | 1 | 0 | 0 |
 # | MONAI | HD95 | NaN | **NaN** | **NaN** |
 # | torchmetrics 1.9.0 | IoU per class | **-1** | 0 | 0 |
+# | torchmetrics | binary IoU | **0** | 0 | 0 |
 # | MedPy 0.5.2 | Dice; IoU | NaN; **1** | 0 | 0 |
 # | MedPy | HD95 | error | error | error |
 # | MetricsReloaded (2025-06) | Dice; IoU | 1; **NaN** | 0 | 0 |
@@ -151,9 +152,12 @@ dice = check("02-1", dice)
 # disagree with themselves between Dice and IoU.
 #
 # The bold NaN in the first row matters most. A false alarm on a healthy image gives NaN,
-# and MONAI's mean leaves NaN out: the false alarm is gone from the report. Healthy images
-# belong in the test set, and what they score is the false-alarm rate, reported apart.
-# BUSI, a set of breast ultrasound, has 133 normal scans, all with empty masks.
+# and MONAI's mean leaves NaN out. One perfect image and one false alarm: its mean Dice is
+# 1.0, the false alarm is gone from the report.
+#
+# Healthy images belong in the test set, and what they score is the false-alarm rate,
+# reported apart. BUSI, a set of breast ultrasound, has 133 normal scans, all with empty
+# masks.
 #
 # The course keeps two steps apart. A score returns what its formula gives, and one
 # function, `metrics.fill_empty`, applies a stated *empty-mask policy*. Below are five
@@ -179,7 +183,7 @@ for policy in ("default", "drop"):
 # %% [markdown] tags=["predict"]
 # The default policy: agreement on "nothing" scores 1, a missed lesion and a false alarm
 # score 0, and a distance to nothing counts as the image's diagonal. Policy `drop` leaves
-# out every image whose reference is empty, as many published tables do.
+# out every image whose reference is empty, as MONAI's default mean of Dice does.
 #
 # Mean Dice .4 over five images or .5 over two: with `drop`, two healthy patients with a
 # false alarm left no trace. Neither policy is the right one. What is wrong is a table
@@ -690,7 +694,7 @@ figures.show(fig, alt, "Computed from two normal curves. Dot: threshold used.")
 # prevalence of the place where the test is used.
 #
 # REUnet reports an AUC of .997, .995 and .966 on three sets (section 4.3, Fig. 6) and
-# does not say whether pixels, images or patients were ranked. So they say little.
+# does not say whether pixels, images or patients were ranked: the numbers say little.
 #
 # ## 9 Before you trust a mean
 #
@@ -740,8 +744,8 @@ for unit, drawn in (("images", None), ("patients", table["group"])):
 # ### A table of your own
 #
 # Notebook 03 keeps a per-case table of each run. The cell below takes the newest one that
-# is stored with the course, from real images; without one it goes on with the synthetic
-# table. The printed line says which one you see.
+# is stored with the course; without one it goes on with the synthetic table. The printed
+# line says which one you see: the file's name starts with the data set.
 #
 # Which case would you look at first? A poor Dice near the bottom has little area to lose,
 # so one pixel of border costs much; a poor Dice at the top is another kind of failure.
