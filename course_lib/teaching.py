@@ -75,7 +75,8 @@ def guess(question: str, mine, *, answer, **why: str) -> None:
         why: for each wrong letter the thought that leads there.
     """
     if mine is None:
-        print(f"{question}: the answer is {answer}. (You made no guess: next time, commit first.)")
+        shown = answer if isinstance(answer, str) else f"{answer:.4g}"
+        print(f"{question}: the answer is {shown}. (You made no guess: next time, commit first.)")
     elif isinstance(answer, str):
         letter = str(mine).strip().strip("()").lower()
         if letter == answer:

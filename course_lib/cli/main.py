@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import subprocess
 import sys
@@ -42,14 +43,18 @@ def check() -> None:
 @click.option("-p", "exact", nargs=2, multiple=True, metavar="NAME VALUE", help="Any parameter.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "runs" / "course")
+@click.option("--keep", is_flag=True, help="Keep the results in notebooks/results.")
 @one_line_errors
-def run(numbers, profile, data, device, exact, jobs, out) -> None:
+def run(numbers, profile, data, device, exact, jobs, out, keep) -> None:
     """Run notebooks headless (all, or those with the given numbers) and write a report."""
     wide = {name: text for name, text in (("data", data), ("device", device)) if text}
     plans = runner.plan(runner.find(numbers), profile, wide, dict(exact), out)
     outcomes = runner.execute_with_bars(plans, jobs)
     page = reporter.write(out, profile)
     click.echo(f"Report: {_short(page)}")
+    if keep:
+        for file in runner.keep(plans, outcomes, datetime.date.today().isoformat()):
+            click.echo(f"Kept: {_short(file)}")
     failed = [outcome for outcome in outcomes if outcome.status != "passed"]
     for outcome in failed:
         click.echo(f"FAILED {outcome.name}, cell {outcome.cell}: {outcome.error}", err=True)

@@ -170,7 +170,11 @@ def _run_process(item: Plan, threads: int, limit: int, progress) -> dict | None:
     if said is not None:
         return {"error": said["error"], "cell": said["at"] + 1, "lines": tuple(said["lines"])}
     lines = tuple(log.read_text(encoding="utf-8").splitlines()[-6:])
-    return {"error": f"the run ended with code {process.returncode}", "cell": last + 1, "lines": lines}
+    return {
+        "error": f"the run ended with code {process.returncode}",
+        "cell": last + 1,
+        "lines": lines,
+    }
 
 
 def _missing_result(item: Plan) -> dict | None:
@@ -206,3 +210,30 @@ def execute_with_bars(plans: list[Plan], jobs: int) -> list[Outcome]:
                 console.print(f"{outcome.name}: {outcome.status} in {outcome.seconds} s")
 
         return execute(plans, jobs, progress, done)
+
+
+def keep(plans: list[Plan], outcomes: list[Outcome], date: str) -> list[Path]:
+    """Add results worth keeping to ``notebooks/results``; per-case tables go beside them.
+
+    One file a notebook, data set, device and day: ``<notebook>/<data>-<device>-<date>.json`` with
+    a list of runs; a run with the same parameters is replaced. Paths of this machine stay out.
+    """
+    written = []
+    for item, outcome in zip(plans, outcomes, strict=True):
+        if outcome.status != "passed":
+            continue
+        result = json.loads((item.folder / "results.json").read_text(encoding="utf-8"))
+        result["parameters"].pop("out_dir", None)
+        data = result["parameters"].get("data", "none")
+        folder = NOTEBOOKS / "results" / outcome.name
+        folder.mkdir(parents=True, exist_ok=True)
+        file = folder / f"{data}-{result['device']}-{date}.json"
+        runs = json.loads(file.read_text(encoding="utf-8"))["runs"] if file.is_file() else []
+        runs = [run for run in runs if run["parameters"] != result["parameters"]] + [result]
+        runs.sort(key=lambda run: json.dumps(run["parameters"], sort_keys=True))
+        write_json(file, {"notebook": outcome.name, "data": data, "runs": runs})
+        table = item.folder / "cases.csv"
+        if table.is_file():
+            shutil.copyfile(table, file.with_name(f"{file.stem}-seed{result['seeds'][0]}.csv"))
+        written.append(file)
+    return written

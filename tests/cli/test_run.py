@@ -130,3 +130,16 @@ def test_a_notebook_without_a_parameters_cell_is_refused(course_of, cli):
     bare.cells[1].metadata = {}
     course_of(**{"90_bare": bare})
     assert "0 cells tagged parameters" in refuse(cli)
+
+
+def test_kept_results_hold_one_run_a_setting_and_no_path(course_of, cli, tmp_path):
+    course_of(**{"90_tiny": notebook()})
+    for epochs in ("7", "8", "7"):
+        arguments = ("run", "90", "--keep", "-p", "epochs", epochs, "--out", tmp_path / "out")
+        result = cli(*arguments)
+        assert result.exit_code == 0, result.output
+    (file,) = (tmp_path / "results" / "90_tiny").glob("none-cpu-*.json")
+    text = file.read_text(encoding="utf-8")
+    kept = json.loads(text)
+    assert [run["parameters"]["epochs"] for run in kept["runs"]] == [7, 8]
+    assert str(tmp_path) not in text
