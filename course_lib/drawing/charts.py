@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from scipy.optimize import isotonic_regression
 
 from course_lib import figures
 from course_lib.figures import INK, number, style
@@ -267,18 +268,14 @@ def _end_labels(fig: Figure, ax: Axes, ends: Mapping[str, tuple], values: bool =
         )
 
 
-def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Return ascending positions at least ``gap`` apart, near the wanted ones (also ascending).
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.ndarray:
+    """Return positions ``gap`` apart or more, as near as can be to the wanted ascending ones.
 
     They stay between low and high as far as there is room.
     """
-    placed = list(wanted)
-    for i in range(1, len(placed)):
-        placed[i] = max(placed[i], placed[i - 1] + gap)
-    # Pushing only upwards leaves the block too high: shift it back to its middle.
-    shift = float(np.mean(np.subtract(placed, wanted)))
-    shift = max(min(shift, placed[0] - low), placed[-1] - high)
-    return [spot - shift for spot in placed]
+    steps = gap * np.arange(len(wanted))
+    level = isotonic_regression(np.asarray(wanted) - steps).x
+    return np.clip(level, low, max(low, high - steps[-1])) + steps
 
 
 def _scales(ax: Axes, log: str, xlabel: str, ylabel: str) -> None:

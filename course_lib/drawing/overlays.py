@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from course_lib import figures
+from course_lib import figures, metrics
 from course_lib.drawing import panels
 from course_lib.figures import FN, FP, INK, PREDICTION, TARGET, TP, number
 
@@ -36,9 +36,9 @@ def overlay(
     """
     target, prediction = panels.masks(image, target, prediction)
     fig, axes = figures.new(1, 3, height=panels.height(image, 3, 1), title=title)
-    panels.picture(axes[0], image, 2)
+    panels.picture(axes[0], image, 1)
     axes[0].set_title("image")
-    panels.outlined(axes[1], image, target, prediction, 2)
+    panels.outlined(axes[1], image, target, prediction, 1)
     axes[1].set_title(panels.state(target, prediction) or "outlines")
     panels.error_map(axes[2], image, target, prediction)
     axes[2].set_title(score or "errors")
@@ -86,7 +86,7 @@ def outlines(
     panels.check_panels(images, targets, predictions, names, notes or names)
     cols = -(-len(images) // rows)
     lines = max(note.count("\n") + 1 for note in notes) if notes else 0
-    height = panels.height(images[0], cols, rows, lines)
+    height = min(panels.height(images[0], cols, rows, lines), 4.8 if rows > 1 else 5.2)
     fig, axes = figures.new(rows, cols, height=height, title=title, squeeze=False)
     for i, ax in enumerate(axes.flat):
         if i >= len(images):
@@ -100,8 +100,12 @@ def outlines(
             ax.set_xlabel(notes[i], loc="left")
     handles = [_REFERENCE_LINE, _PREDICTION_LINE]
     fig.legend(handles=handles, loc="outside lower center", ncols=2)
-    told = "; ".join(_one_line(name, notes, i) for i, name in enumerate(names))
-    return fig, figures.clip_alt(f"Outlines of reference and prediction, {told}.")
+    told = [
+        f"{name} {notes[i] if notes else _agreement(targets[i], predictions[i])}"
+        for i, name in enumerate(names)
+    ]
+    text = "; ".join(told).replace("\n", ", ")
+    return fig, figures.clip_alt(f"Outlines of reference and prediction. {text}.")
 
 
 def gallery(
@@ -152,6 +156,8 @@ def gallery(
     return fig, alt + (f" Left out, score undefined: {undefined}." if undefined else "")
 
 
-def _one_line(name: str, notes: Sequence[str] | None, i: int) -> str:
-    note = f" {notes[i]}" if notes else ""
-    return f"{name}{note}".replace("\n", ", ")
+def _agreement(target: np.ndarray, prediction: np.ndarray) -> str:
+    target, prediction = np.asarray(target) > 0, np.asarray(prediction) > 0
+    if not target.any() or not prediction.any():
+        return panels.state(target, prediction)
+    return f"Dice {number(metrics.dice(prediction, target))}"

@@ -50,13 +50,15 @@ def grey(image: np.ndarray) -> np.ndarray:
 def calm(image: np.ndarray, count: int) -> np.ndarray:
     """Return a uint8 image as ``count`` panels of a figure can afford it within 64 kB.
 
-    Noise is what makes the file large: 32 levels, and 80,000 pixels (46,000 in colour) a figure.
+    Noise is what makes the file large: 24 to 32 levels, and 60,000 pixels a figure, 36,000 in
+    colour.
     """
     image = np.asarray(image)
     if image.dtype != np.uint8:
         return image
-    image = shrunk(image, int(np.sqrt((80_000 if _is_grey(image) else 46_000) / count)))
-    return np.round(np.round(image / 255 * 31) / 31 * 255).astype(np.uint8)
+    image = shrunk(image, int(np.sqrt((60_000 if _is_grey(image) else 36_000) / count)))
+    steps = 31 if count < 4 else 23
+    return np.round(np.round(image / 255 * steps) / steps * 255).astype(np.uint8)
 
 
 def shrunk(image: np.ndarray, side: int) -> np.ndarray:
@@ -115,14 +117,16 @@ def limits(kind: str, tops: dict[str, float]) -> dict[str, float]:
     return {"vmin": -top if kind == "signed" else 0, "vmax": top}
 
 
-def outline(ax: Axes, mask: np.ndarray, line: str, dash: str | tuple = "-") -> None:
+def outline(
+    ax: Axes, mask: np.ndarray, line: str, dash: str | tuple = "-", width: float = 1.4
+) -> None:
     """Draw the border of a mask with a halo; an empty mask draws nothing."""
     if not mask.any():
         return
-    drawn = ax.contour(*_grid(mask), levels=[0.5], colors=[line], linewidths=1.4)
+    drawn = ax.contour(*_grid(mask), levels=[0.5], colors=[line], linewidths=width)
     # Orange on white on grey vanished when looked at, so its halo is black.
     ground = BLACK if line in (PREDICTION, PAPER) else PAPER
-    drawn.set(linestyle=dash, path_effects=figures.halo(2.8, ground))
+    drawn.set(linestyle=dash, path_effects=figures.halo(2 * width, ground))
     _frame(ax, mask)
 
 
@@ -131,8 +135,9 @@ def outlined(
 ) -> None:
     """Draw an image with the outlines of reference and prediction, as one of ``count`` panels."""
     picture(ax, image, count)
-    outline(ax, target, TARGET)
-    outline(ax, prediction, PREDICTION, DASH)
+    width = 1.4 if count < 4 else 1.2
+    outline(ax, target, TARGET, width=width)
+    outline(ax, prediction, PREDICTION, DASH, width=width)
 
 
 def hatch(ax: Axes, mask: np.ndarray, pattern: str, line: str) -> None:

@@ -27,8 +27,9 @@ def modalities(
         ValueError: If the lists differ in length or hold more than 6.
     """
     panels.check_panels(images, names)
-    height = min(1.75 + panels.height(images[0], len(images), 1, legend=False), 5.2)
-    ratios = [1.2, 1] if len(images) > 3 else [2.4, 1]
+    picture_height = panels.height(images[0], len(images), 1, legend=False)
+    height = min(picture_height + 1.5, 5.2)
+    ratios = [max(picture_height - 0.6, 0.5), 1.0]
     fig, axes = figures.new(
         2, len(images), height=height, title=title, squeeze=False, height_ratios=ratios
     )
@@ -119,8 +120,10 @@ def tile_family(
         Patch(facecolor="none", edgecolor=INK, hatch="///", label="not in train"),
     ]
     fig.legend(handles=handles, loc="outside lower center", ncols=2)
-    told = "; ".join(f"{name}: {', '.join(part)}" for name, part in parts.items())
-    return fig, figures.clip_alt(f"Four neighbouring tiles of one picture; parts by split, {told}.")
+    told = "; ".join(f"{name}: {list(part).count('train')}" for name, part in parts.items())
+    return fig, figures.clip_alt(
+        f"Four neighbouring tiles of one picture. Tiles of the four used for training: {told}."
+    )
 
 
 def _histogram(ax: Axes, grey: np.ndarray) -> None:
@@ -130,8 +133,8 @@ def _histogram(ax: Axes, grey: np.ndarray) -> None:
     ax.set(xlim=(-0.5, 255.5), xticks=[0, 128, 255], yticks=[])
     rest = 1.1 * shares[1:].max()
     if shares[0] > 2 * rest > 0:
-        ax.set_ylim(0, rest)
-        ax.text(16, rest, f"{shares[0]:.2f} black, cut", va="top")
+        ax.set_ylim(0, 1.2 * rest)
+        ax.text(16, 1.2 * rest, f"{shares[0]:.2f} black, cut", va="top")
 
 
 def _tile(ax: Axes, corner: tuple[float, float], side_x: int, side_y: int, part: str) -> None:
