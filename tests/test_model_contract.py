@@ -52,7 +52,11 @@ CONTRACTS = {
         unet.ABLATIONS, unet_parameters, unet_macs, preset={"norm": True}, small={"base": 4}
     ),
     "unet_small": Contract(
-        unet.ABLATIONS, unet_parameters, unet_macs, preset={"norm": True, "base": 16}
+        unet.ABLATIONS,
+        unet_parameters,
+        unet_macs,
+        preset={"norm": True, "base": 16},
+        small={"base": 8},
     ),
 }
 CASES = [(name, ablation) for name, c in CONTRACTS.items() for ablation in c.ablations]

@@ -63,10 +63,10 @@ class UNet(nn.Module):
             ("num_classes", num_classes),
             ("base", base),
         ):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
-        if not 1 <= depth <= 6:
-            raise ValueError(f"depth must be 1 to 6, got {depth}")
+            if not isinstance(value, int) or value < 1:
+                raise ValueError(f"{name} must be a whole number from 1, got {value}")
+        if depth not in range(1, 7):
+            raise ValueError(f"depth must be a whole number, 1 to 6, got {depth}")
         options = {"norm": norm, "bias": not norm if bias is None else bias}
         widths = [base * 2**level for level in range(depth + 1)]
         self.in_channels = in_channels

@@ -103,11 +103,12 @@ def test_any_depth(depth):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"in_channels": 0}, "in_channels must be at least 1, got 0"),
-        ({"num_classes": 0}, "num_classes must be at least 1, got 0"),
-        ({"base": -4}, "base must be at least 1, got -4"),
-        ({"depth": 0}, "depth must be 1 to 6, got 0"),
-        ({"depth": 7}, "depth must be 1 to 6, got 7"),
+        ({"in_channels": 0}, "in_channels must be a whole number from 1, got 0"),
+        ({"num_classes": 0}, "num_classes must be a whole number from 1, got 0"),
+        ({"base": -4}, "base must be a whole number from 1, got -4"),
+        ({"base": 2.5}, "base must be a whole number from 1, got 2.5"),
+        ({"depth": 0}, "depth must be a whole number, 1 to 6, got 0"),
+        ({"depth": 7}, "depth must be a whole number, 1 to 6, got 7"),
     ],
 )
 def test_values_out_of_range_are_refused(options, message):
