@@ -752,11 +752,12 @@ for unit, drawn in (("images", None), ("patients", table["group"])):
 
 # %% tags=["figure"]
 def newest_table(folder):
-    """The newest per-case table of one seed in a folder, or None."""
+    """The newest per-case table in a folder, else the synthetic one."""
     def date(file):
-        return re.findall(r"\d{4}-\d\d-\d\d", file.name)[-1:], file.name
+        return re.findall(r"\d{4}-\d\d-\d\d", file.name)[-1:]
 
-    for file in sorted(folder.glob("*.csv"), key=date, reverse=True):
+    files = sorted(folder.glob("*.csv"))
+    for file in sorted(files, key=date, reverse=True):
         cases = pd.read_csv(file, dtype={"case_id": str, "group": str})
         if {"case", "dice", "hd95", "tp"} <= set(cases.columns):
             if "seed" in cases:
