@@ -10,19 +10,18 @@ import json
 import os
 import re
 import tempfile
-import tomllib
 from pathlib import Path
 
 import jupytext
 import nbformat
 from nbformat import NotebookNode
 
+from course_lib.cli import readme
 from course_lib.records import ROOT
 
 SOURCE = ROOT / "notebooks" / "source"
 STUDENT = ROOT / "notebooks"
 SOLUTIONS = ROOT / "notebooks" / "solutions"
-BUDGETS = ROOT / "notebooks" / "budgets.toml"
 BEGIN, END, STUB = "### BEGIN SOLUTION", "### END SOLUTION", "### STUB: "
 KERNEL = {"display_name": "Python 3", "language": "python", "name": "python3"}
 WIDGET = "application/vnd.jupyter.widget-view+json"
@@ -56,12 +55,17 @@ def build() -> list[str]:
         if not _same_cells(solution(source), target):
             _write(target, _text(execute(solution(source))))
             written.append(f"notebooks/solutions/{target.name}")
+    if readme.render(sources()) != readme.current():
+        _write(readme.README, readme.render(sources()))
+        written.append("README.md")
     return written
 
 
 def stale() -> list[str]:
-    """Return the notebooks that differ from their sources, or that have no source."""
+    """Return the notebooks that differ from their sources or have none, and a stale README."""
     found, names = [], {source.stem for source in sources()}
+    if readme.render(sources()) != readme.current():
+        found.append("README.md")
     for source in sources():
         if _text(student(source)) != _read(STUDENT / f"{source.stem}.ipynb"):
             found.append(f"notebooks/{source.stem}.ipynb")
@@ -143,7 +147,7 @@ def _stubbed(text: str, tags: list[str]) -> str:
 
 
 def _budget(name: str) -> str:
-    table = tomllib.loads(BUDGETS.read_text(encoding="utf-8")).get(name, {})
+    table = readme.budgets().get(name, {})
     rows = [
         f"{profile}: {row['seconds']:.0f} s and {row['peak_mb']:.0f} MB"
         for profile, row in table.items()

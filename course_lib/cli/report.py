@@ -5,13 +5,12 @@ from __future__ import annotations
 import html
 import json
 import os
-import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 import nbformat
 
-from course_lib.records import ROOT
+from course_lib.cli.readme import budgets
 
 STYLE = Path(__file__).with_name("report.css")
 SIGNS = {
@@ -54,17 +53,13 @@ def write(folder: Path, profile: str) -> Path:
     runs = sorted(path.parent for path in folder.glob("*/outcome.json"))
     if not runs:
         raise ValueError(f"{folder} holds no runs: start some with `course run`")
-    budgets = _budgets()
-    entries = [_entry(run, budgets.get(run.name, {}).get(profile, {})) for run in runs]
+    limits = budgets()
+    entries = [_entry(run, limits.get(run.name, {}).get(profile, {})) for run in runs]
     page = folder / "index.html"
     part = page.with_suffix(f".{os.getpid()}.part")
     part.write_text(_page(entries, profile), encoding="utf-8")
     part.replace(page)
     return page
-
-
-def _budgets() -> dict:
-    return tomllib.loads((ROOT / "notebooks" / "budgets.toml").read_text(encoding="utf-8"))
 
 
 def _entry(run: Path, budget: dict) -> Entry:

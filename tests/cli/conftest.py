@@ -19,7 +19,8 @@ RESULT = """import json, pathlib
 names = ("profile", "epochs", "rate", "look", "mine", "shuffle", "out_dir")
 values = {name: globals()[name] for name in names}
 content = {"notebook": "90_tiny", "profile": profile, "parameters": values, "seconds": 1.0,
-           "seeds": [0], "records": {"x": {"value": 0.5, "unit": "px", "n": 3, "interval": [0.4, 0.6]}},
+           "seeds": [0],
+           "records": {"x": {"value": 0.5, "unit": "px", "n": 3, "interval": [0.4, 0.6]}},
            "peak_mb": 90.0, "cores": 2, "device": "cpu", "commit": "abc", "finished": "now",
            "versions": {"torch": "2"}}
 pathlib.Path(out_dir, "results.json").write_text(json.dumps(content))"""
@@ -42,7 +43,7 @@ def course_of(tmp_path, monkeypatch):
         for name, content in notebooks.items():
             nbformat.write(content, tmp_path / f"{name}.ipynb")
         monkeypatch.setattr(run, "NOTEBOOKS", tmp_path)
-        monkeypatch.setattr(report, "_budgets", lambda: {})
+        monkeypatch.setattr(report, "budgets", dict)
         return tmp_path
 
     return place

@@ -3,7 +3,7 @@
 import nbformat
 import pytest
 
-from course_lib.cli import build
+from course_lib.cli import build, readme
 
 HEAD = """# ---
 # jupyter:
@@ -52,6 +52,8 @@ def tiny(tmp_path, monkeypatch):
         folder.mkdir()
         monkeypatch.setattr(build, name, folder)
     monkeypatch.setattr(build, "ROOT", tmp_path)
+    monkeypatch.setattr(readme, "README", tmp_path / "README.md")
+    (tmp_path / "README.md").write_text("<!-- notebooks --><!-- /notebooks -->", encoding="utf-8")
     source = tmp_path / "source" / "90_tiny.py"
     source.write_text(HEAD, encoding="utf-8")
     return source
@@ -87,7 +89,8 @@ def test_two_builds_give_equal_bytes_and_distinct_ids(tiny):
 
 
 def test_build_writes_once_and_check_notices_every_change(tiny, tmp_path):
-    assert len(build.build()) == 2
+    assert len(build.build()) == 3
+    assert "[90 Tiny](notebooks/90_tiny.ipynb)" in (tmp_path / "README.md").read_text("utf-8")
     assert build.build() == []
     assert build.stale() == []
     solution = nbformat.read(tmp_path / "solutions" / "90_tiny.ipynb", as_version=4)
