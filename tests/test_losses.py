@@ -1,3 +1,5 @@
+import doctest
+
 import numpy as np
 import pytest
 import torch
@@ -279,6 +281,11 @@ def test_boundary_leaves_the_background_channel_out():
     distance = losses.distance_map(target, 3)
     expected = (logits.softmax(1)[:, 1:] * distance).mean()
     assert torch.isclose(losses.boundary_loss(logits, distance), expected)
+
+
+def test_docstring_examples():
+    result = doctest.testmod(losses)
+    assert (result.attempted, result.failed) == (3, 0)
 
 
 # Wrong input

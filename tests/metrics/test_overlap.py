@@ -1,3 +1,5 @@
+import doctest
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -5,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from course_lib import metrics
+from course_lib.metrics import overlap, roc
 
 SCORES = ["dice", "iou", "precision", "recall", "specificity", "accuracy", "lesion_recall"]
 EMPTY, FULL, ONE = np.zeros((2, 2), bool), np.ones((2, 2), bool), np.array([[1, 0], [0, 0]], bool)
@@ -121,6 +124,12 @@ def test_agreement_with_monai(monai_metrics, random_pairs):
         assert metrics.iou(pred, target) == pytest.approx(iou.item(), abs=1e-6)
         tp, fp, tn, fn = table.tolist()
         assert metrics.counts(pred, target) == (tp, fp, fn, tn)
+
+
+@pytest.mark.parametrize("module", [overlap, roc])
+def test_docstring_examples(module):
+    result = doctest.testmod(module)
+    assert (result.attempted, result.failed) == (1, 0)
 
 
 @pytest.mark.parametrize("name", [*SCORES, "counts"])
