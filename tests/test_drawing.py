@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -98,7 +98,7 @@ PICTURES = {
     "readers": lambda: drawing.readers(NOISE, DISC, SHIFTED, title="T"),
     "readers empty": lambda: drawing.readers(NOISE, EMPTY, EMPTY, title="T"),
     "tile family": lambda: drawing.tile_family(
-        np.stack([NOISE] * 4),
+        phantoms.generate(4, size=64, look="nuclei").images,
         {"random": ["train", "test", "val", "train"], "grouped": ["test"] * 4},
         title="T",
     ),
@@ -288,6 +288,7 @@ def test_curves_turn_the_uncompared_grey():
     assert tones.count(figures.TP) == 5
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 200), min_size=1, max_size=8).map(sorted))
 def test_labels_are_spread_inside_the_axes(wanted):
     placed = charts.spread(wanted, 11, 0, 200)

@@ -151,7 +151,7 @@ def histogram(
             f"{figures.NAMES.get(name, name)}, n = {len(v):,} {counted}{undefined}", loc="left"
         )
         ax.grid(axis="y")
-        ax.locator_params(axis="y", nbins=3)
+        ax.yaxis.set_major_locator(MaxNLocator(3, integer=True))
         ax.set_ylabel(counted)
         if len(v):
             ax.axvline(np.median(v), color=INK, linewidth=1.2)

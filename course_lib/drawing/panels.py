@@ -92,7 +92,7 @@ def height(image: np.ndarray, cols: float, rows: int, lines: int = 0, legend: bo
     """Height in inches of rows x cols panels of this image's shape, with titles and legend."""
     tall, wide = colour(image).shape[:2]
     side = (figures.WIDTH - 0.1 * cols) / cols * tall / wide
-    inches = rows * (side + 0.28 + 0.17 * lines) + 0.35 + (0.3 if legend else 0)
+    inches = rows * (side + 0.28 + 0.2 * lines) + 0.35 + (0.3 if legend else 0)
     return float(np.clip(inches, 2.0, 5.2))
 
 

@@ -110,7 +110,7 @@ def tile_family(
     )
     side_y, side_x = rgb[0].shape[:2]
     for ax, (name, part) in zip(axes.flat, parts.items(), strict=True):
-        panels.picture(ax, whole, len(parts) + 1)
+        panels.picture(ax, whole, 2 * len(parts))
         ax.set_title(name)
         for i, word in enumerate(part):
             corner = ((i % 2) * side_x - 0.5, (i // 2) * side_y - 0.5)
