@@ -738,8 +738,11 @@ for unit, drawn in (("images", None), ("patients", table["group"])):
 #
 # Four images of one patient are not four independent witnesses: what makes one of them
 # hard makes all of them hard. A *group* is what must not be torn: a patient, a slide, a
-# pair of eyes. Draw whole groups (exercise 03-4 shows how). The interval speaks about
-# these patients, at one training seed, on one scanner. The next hospital is outside.
+# pair of eyes. Draw whole groups (exercise 03-4 shows how). In a small set the two widths
+# may come out alike; which unit is right does not depend on that.
+#
+# The interval speaks about these patients, at one training seed, on one scanner. The next
+# hospital is outside.
 #
 # ### A table of your own
 #
