@@ -96,7 +96,7 @@ def _pairs(images: Path, masks: Path) -> dict[str, tuple[Path, Path]]:
     alone += [f"{path.name} (no image)" for key, path in labels.items() if key not in pictures]
     if alone:
         raise ValueError(
-            f"{len(alone)} files have no partner of the same name: {_first(alone)}; "
+            f"{len(alone)} file(s) without a partner of the same name: {_first(alone)}; "
             "add or remove them"
         )
     return {key: (pictures[key], labels[key]) for key in sorted(pictures)}

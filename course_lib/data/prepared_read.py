@@ -71,5 +71,5 @@ def load_array(path: Path) -> np.ndarray:
     """Open a ``.npy`` file as a read-only memory map, without pickle."""
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError) as error:
+    except Exception as error:  # a damaged header ends in errors of any kind
         raise ValueError(f"{path} is not a numpy array: {error}; prepare the set again") from error

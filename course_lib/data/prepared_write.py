@@ -82,7 +82,7 @@ def write(
             raise ValueError(
                 f"split {key!r} tears the group {torn[0]!r} apart; keep it in one part"
             )
-    _refuse_other_folder(folder)
+    _refuse_other_folder(folder)  # before the arrays are written, and again at the end
 
     about = {"name": name, "title": title or name, "version": version}
     about |= _credits(licence, source, citation)

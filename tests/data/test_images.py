@@ -1,4 +1,6 @@
 import io
+import os
+import pickle
 
 import numpy as np
 import pytest
@@ -113,7 +115,21 @@ def test_a_damaged_file_gives_an_image_or_one_line(tmp_path_factory, kind, data)
         assert "\n" not in message
 
 
+class Trap:
+    """Its pickle makes a folder when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
 def test_pickles_are_never_loaded(tmp_path):
+    (tmp_path / "t.npy").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
+    with pytest.raises(ValueError, match="cannot read"):
+        read_image(tmp_path / "t.npy")
+    assert not (tmp_path / "sprung").exists()
     np.save(tmp_path / "a.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
     with pytest.raises(ValueError, match="cannot read"):
         read_image(tmp_path / "a.npy")

@@ -31,6 +31,11 @@ def test_halving_an_image_averages_and_keeps_its_mean():
     assert small.std() < 0.4 * images.std()
 
 
+def test_values_are_rounded_not_cut():
+    images = np.array([0, 1, 1, 1], dtype=np.uint8).reshape(1, 1, 2, 2)
+    assert resize_images(images, 1).item() == 1  # the mean is 0.75
+
+
 def test_extreme_values_stay_in_range():
     images = np.zeros((1, 1, 8, 8), dtype=np.uint8)
     images[..., ::2] = 255

@@ -52,6 +52,13 @@ def test_every_value_of_the_stratum_ends_within_two_groups_of_its_share(pairs, s
             assert abs((held == part).sum() - share * len(held)) <= 2 * max(sizes)
 
 
+def test_large_groups_come_first_so_that_small_ones_even_out():
+    cases = table([12] + [1] * 48)
+    for seed in range(10):
+        counts = splits.make(cases, seed).value_counts().to_dict()
+        assert counts == {"train": 36, "val": 12, "test": 12}
+
+
 def test_stratifying_by_many_rare_values_keeps_the_sizes():
     cases = table([1] * 20, [f"v{i}" for i in range(20)])
     assert splits.make(cases, stratify="kind").value_counts().to_dict() == {

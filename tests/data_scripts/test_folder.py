@@ -85,12 +85,12 @@ def test_unpaired_cases_are_listed(pairs, tmp_path):
     images, masks, _ = pairs
     (masks / "P0_1.png").rename(masks / "other.png")
     message = refusal(pairs, tmp_path)
-    assert message.startswith("2 files have no partner of the same name")
+    assert message.startswith("2 file(s) without a partner of the same name")
     assert "P0_1.png (no mask), other.png (no image)" in message
     for i in range(9):
         save(images / f"extra{i}.png", np.zeros((8, 8), dtype=np.uint8))
     message = refusal(pairs, tmp_path)
-    assert message.startswith("11 files")
+    assert message.startswith("11 file(s)")
     assert message.count(".png") == 5
 
 
