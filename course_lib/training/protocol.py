@@ -136,16 +136,17 @@ def _plnet() -> Protocol:
         batch=16,
         patience=20,
         loss="dice",
-        augmentation=Augmentation(flip=True),
+        augmentation=Augmentation(flip=True, rotate=25, shift=0.15),
         precision="float32",
     )
 
 
 def _sigrenet() -> Protocol:
     # Source: SiGREnet, sections III.2 (augmentation) and III.4. Optimiser: AdamW in II.C, Adam in
-    # III.4; AdamW here, whose weight decay is not stated: 0.01, PyTorch's default. The range of the
-    # scaling is not stated. Its early stop watches the validation loss; here the validation Dice.
-    # The cosine's end is not stated: 0. Mixed precision: II.C.
+    # III.4; AdamW here, whose weight decay is not stated: 0.01, PyTorch's default. How far images
+    # are scaled and cropped is not stated: 10 % of scale and of shift, which crops. Its early stop
+    # watches the validation loss; here the validation Dice. The cosine's end is not stated: 0.
+    # Mixed precision: II.C.
     return Protocol(
         optimiser="adamw",
         learning_rate=1e-3,
@@ -156,16 +157,17 @@ def _sigrenet() -> Protocol:
         patience=20,
         clip=5.0,
         loss="dice_ce",
-        augmentation=Augmentation(flip=True),
+        augmentation=Augmentation(flip=True, rotate=15, shift=0.1, scale=0.1),
         precision="auto",
     )
 
 
 def _course() -> Protocol:
-    # Ours: what the notebooks use at teaching size.
+    # Ours: what the notebooks use at teaching size. Of the rates 1e-3, 3e-3 and 6e-3 the middle one
+    # was best for a U-Net of base 8 on phantoms (150 training cases of 64 px, 6 epochs, 2 seeds).
     return Protocol(
         optimiser="adamw",
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         weight_decay=0.01,
         schedule="cosine",
         epochs=20,

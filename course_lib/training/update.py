@@ -91,7 +91,7 @@ def apply(
     may_skip = scaler.is_enabled() and scaler.get_scale() > 1
     if not math.isfinite(value) or not (math.isfinite(size) or may_skip):
         raise NonFinite(value, size)
-    if clip is not None:
+    if clip is not None and size > clip:
         nn.utils.clip_grads_with_norm_(parameters, clip, norm)
     scaler.step(optimiser)
     scaler.update()

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from course_lib import losses, training
+from course_lib.data.transforms import Augmentation
 from course_lib.training import PROTOCOLS, Protocol
 
 
@@ -28,7 +29,8 @@ def test_plnet_preset_is_section_4_2():
         "fixed",
     )
     assert (protocol.epochs, protocol.batch, protocol.patience) == (200, 16, 20)
-    assert (protocol.loss, protocol.augmentation.flip) == ("dice", True)
+    assert protocol.loss == "dice"
+    assert protocol.augmentation == Augmentation(flip=True, rotate=25, shift=0.15)
 
 
 def test_sigrenet_preset_is_section_3_4():
@@ -40,6 +42,7 @@ def test_sigrenet_preset_is_section_3_4():
     )
     assert (protocol.epochs, protocol.batch, protocol.patience) == (200, 16, 20)
     assert (protocol.loss, protocol.clip) == ("dice_ce", 5.0)
+    assert (protocol.augmentation.flip, protocol.augmentation.rotate) == (True, 15)
 
 
 @pytest.mark.parametrize(

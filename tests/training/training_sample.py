@@ -67,7 +67,7 @@ def everything_random(**changes):
         schedule="cosine",
         epochs=5,
         clip=1.0,
-        augmentation=Augmentation(flip=True),
+        augmentation=Augmentation(flip=True, rotate=10, shift=0.1, elastic=0.02),
         **changes,
     )
 
