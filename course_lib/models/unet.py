@@ -1,5 +1,7 @@
 """U-Net: the rival that every other net of the course must beat."""
 
+from numbers import Integral
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -63,7 +65,7 @@ class UNet(nn.Module):
             ("num_classes", num_classes),
             ("base", base),
         ):
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, Integral) or value < 1:
                 raise ValueError(f"{name} must be a whole number from 1, got {value}")
         if depth not in range(1, 7):
             raise ValueError(f"depth must be a whole number, 1 to 6, got {depth}")

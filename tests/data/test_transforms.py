@@ -72,6 +72,14 @@ def test_flips_move_pixels_and_are_all_four_met():
     assert met == {(), (0,), (1,), (0, 1)}
 
 
+def test_flips_inside_the_grid_are_the_flips_of_pixels():
+    images, masks = batch(count=16)
+    exact = augment(images, masks, Augmentation(flip=True), seeded())
+    composed = augment(images, masks, Augmentation(flip=True, shift=1e-7), seeded())
+    torch.testing.assert_close(composed[0], exact[0], atol=1e-4, rtol=0)
+    assert torch.equal(composed[1], exact[1])
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_image_and_mask_move_together(flip):
     """The grey value of a pixel is its column, its label the same: so they may differ by half."""
