@@ -74,7 +74,7 @@ def test_endings_of_masks_several_classes_and_colour(tmp_path):
 def refusal(pairs, tmp_path, **options):
     """The message of a refused preparation, of which nothing may be left."""
     images, masks, _ = pairs
-    with pytest.raises(ValueError, match=r"own|pairs|files|group|masks") as caught:
+    with pytest.raises(ValueError, match=r"own|pairs|file|group|masks") as caught:
         folder.prepare(images, masks, tmp_path / "out" / "own", 32, "own", **options)
     assert not (tmp_path / "out").exists()
     assert "\n" not in str(caught.value)
