@@ -122,13 +122,17 @@ def read_binary_mask(source: Source, name: str, size: tuple[int, int]) -> np.nda
         )
     if image.mode in ("LA", "RGBA"):
         image = image.convert(image.mode[:-1])
-    colours = image.getcolors(2) if image.mode in ("1", "L", "RGB") else None
-    black_and_white = (0, 255, (0, 0, 0), (255, 255, 255))
-    if colours is None or any(colour not in black_and_white for _, colour in colours):
+    pixels = np.asarray(image)
+    if image.mode == "RGB" and (pixels == pixels[..., :1]).all():
+        pixels = pixels[..., 0]
+    if image.mode == "1":
+        return pixels
+    # 255 + 1 is 0 in uint8, so only 0 and 255 leave no bit above the lowest.
+    if image.mode not in ("L", "RGB") or pixels.ndim != 2 or ((pixels + 1) & 254).any():
         raise ValueError(
             f"{source.path}: mask {name!r} (mode {image.mode}) has other values than 0 and 255"
         )
-    return np.asarray(image.convert("L")) > 0
+    return pixels > 0
 
 
 def _bad_picture(source: Source, name: str, error: BaseException) -> ValueError:

@@ -54,13 +54,17 @@ def fetch(url: str, to: Path | str, sha256: str) -> Path:
     work = target.with_name(f"{name}.download")
     with atomic.one_line_errors(target), _quiet_pooch():
         work.mkdir(parents=True, exist_ok=True)
-        pooch.retrieve(
-            url,
-            known_hash=f"sha256:{sha256}",
-            fname=name,
-            path=work,
-            downloader=ResumingDownloader(work / f"{name}.part"),
-        )
+        try:
+            pooch.retrieve(
+                url,
+                known_hash=f"sha256:{sha256}",
+                fname=name,
+                path=work,
+                downloader=ResumingDownloader(work / f"{name}.part"),
+            )
+        finally:
+            if not any(work.iterdir()):
+                work.rmdir()
         (work / name).replace(target)
         atomic.sync_folder(target.parent)
         shutil.rmtree(work)

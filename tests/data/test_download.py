@@ -148,8 +148,7 @@ def test_wrong_checksum_names_both_values_and_leaves_nothing(server, tmp_path):
         download.fetch(server.url, tmp_path, wrong)
     one_line(error)
     assert SHA in str(error.value)
-    assert not (tmp_path / "a set.zip").exists()
-    assert list((tmp_path / "a set.zip.download").iterdir()) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_part_of_another_version_is_caught_and_the_next_call_mends_it(server, tmp_path):
