@@ -10,8 +10,8 @@ from course_lib.training.evaluate import evaluate, predict
 from course_lib.training.fit import fit
 from course_lib.training.history import History
 from course_lib.training.protocol import LOSSES, PROTOCOLS, Protocol
-from course_lib.training.seeding import UniformSampler, deterministic, seed_of
-from course_lib.training.update import one_step
+from course_lib.training.seeding import Sampler, UniformSampler, deterministic, seed_of
+from course_lib.training.update import Strategy, one_step
 
 __all__ = [
     "LOSSES",
@@ -19,6 +19,8 @@ __all__ = [
     "DryRun",
     "History",
     "Protocol",
+    "Sampler",
+    "Strategy",
     "UniformSampler",
     "deterministic",
     "evaluate",

@@ -2,12 +2,16 @@
 
 import hashlib
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from course_lib import losses
+
+if TYPE_CHECKING:
+    from course_lib.data.dataset import Dataset
 
 SHARE_OF_MEMORY = 0.25  # the rest is for the net, its gradients and the maps kept for backward
 
@@ -24,7 +28,7 @@ class Batches:
         device: where batches are wanted.
     """
 
-    def __init__(self, data, device: torch.device) -> None:
+    def __init__(self, data: "Dataset", device: torch.device) -> None:
         self.data = data
         self.device = device
         self.resident = None
@@ -55,7 +59,7 @@ class Batches:
             losses.check_labels(self.data.batch(rows)[1], self.data.num_classes)
 
 
-def fits(data, device: torch.device) -> bool:
+def fits(data: "Dataset", device: torch.device) -> bool:
     """Tell whether the whole set may lie on an accelerator."""
     if device.type == "cuda":
         free = torch.cuda.mem_get_info(device)[0]
@@ -67,7 +71,7 @@ def fits(data, device: torch.device) -> bool:
     return len(data) * (images.numel() + masks.numel()) <= SHARE_OF_MEMORY * free
 
 
-def fingerprint(data) -> str:
+def fingerprint(data: "Dataset") -> str:
     """Return a digest (hex) of the files and of the cases chosen from them, in their order."""
     ids = "\n".join(map(str, data.cases["case_id"]))
     return hashlib.sha256(f"{data.digest}\n{ids}".encode()).hexdigest()

@@ -113,6 +113,7 @@ def resume(folder: Path, state: State, identity: dict) -> None:
         raise ValueError(f"{path} has version {version}, this course reads {VERSION}")
     _check_identity(path, saved["identity"], identity)
     state.load(saved)
+    (folder / "stopped.json").unlink(missing_ok=True)
 
 
 def load_best(folder: Path, net: nn.Module) -> None:

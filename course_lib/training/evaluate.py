@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,13 @@ from torch.nn import functional as F
 
 from course_lib import metrics, records
 
+if TYPE_CHECKING:
+    from course_lib.data.dataset import Dataset
+
 
 def evaluate(
     net: nn.Module,
-    data,
+    data: "Dataset",
     *,
     device: str | torch.device = "auto",
     threshold: float = 0.5,
@@ -60,7 +64,11 @@ def evaluate(
 
 
 def predict(
-    net: nn.Module, images, *, device: str | torch.device = "auto", batch: int = 16
+    net: nn.Module,
+    images: "Tensor | np.ndarray | Dataset",
+    *,
+    device: str | torch.device = "auto",
+    batch: int = 16,
 ) -> Tensor:
     """Return the probabilities of images.
 

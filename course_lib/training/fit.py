@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -28,11 +29,14 @@ from course_lib.training.update import (
 )
 from course_lib.training.validate import validate
 
+if TYPE_CHECKING:
+    from course_lib.data.dataset import Dataset
+
 
 def fit(
     net: nn.Module,
-    train,
-    validation,
+    train: "Dataset",
+    validation: "Dataset",
     protocol: Protocol,
     out: str | Path,
     *,
@@ -40,7 +44,7 @@ def fit(
     resume: bool = False,
     dry_run: bool = False,
     log: Callable[[dict], None] | None = None,
-    sampler=None,
+    sampler: seeding.Sampler | None = None,
     strategy: Strategy = one_step,
 ) -> History | DryRun:
     """Train a net; at the end it holds the weights of the epoch with the best validation Dice.
@@ -72,7 +76,8 @@ def fit(
             run in ``out`` are replaced.
         dry_run: only push one batch forward and backward through a copy of the net; writes nothing
             and changes nothing.
-        log: called with each epoch's row of the history, after its checkpoint.
+        log: called with each epoch's row of the history, after its checkpoint (in the first
+            process only).
         sampler: anything with ``draw(epoch) -> array of case indices``, the whole epoch in
             one-process order; by default every case once. If it has ``state_dict`` and
             ``load_state_dict`` its state is in the checkpoint.
@@ -115,13 +120,18 @@ class _Run:
 
     def draw(self, epoch: int) -> list[np.ndarray]:
         """Return the case indices of every update of an epoch, for all processes together."""
-        count = self.group.count
+        count, cases = self.group.count, len(self.train)
         order = np.asarray(self.sampler.draw(epoch))
+        if len(order) < count:
+            raise ValueError(
+                f"epoch {epoch}: the sampler drew {len(order)} cases, less than {count}"
+            )
+        if order.min() < 0 or order.max() >= cases:
+            wrong = order[(order < 0) | (order >= cases)][0]
+            raise ValueError(f"epoch {epoch}: the sampler drew case {wrong} of 0..{cases - 1}")
         order = order[: len(order) // count * count]
         size = self.protocol.batch * count
         updates = [order[at : at + size] for at in range(0, len(order), size)]
-        if not updates:
-            raise ValueError(f"the sampler drew {len(order)} cases for epoch {epoch}: too few")
         return updates[: self.protocol.max_updates]
 
     def seed(self, epoch: int) -> torch.Generator:
@@ -236,4 +246,5 @@ def _identity(net: nn.Module, run: _Run, validation) -> dict:
         "sampler": type(run.sampler).__qualname__,
         "strategy": getattr(run.strategy, "__qualname__", type(run.strategy).__qualname__),
         "processes": run.group.count,
+        "precision": str(run.precision),
     }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import distributed, nn
 
@@ -28,7 +29,7 @@ class Processes:
             forward, device_ids=devices, find_unused_parameters=unused_parameters
         )
 
-    def share(self, indices):
+    def share(self, indices: np.ndarray) -> np.ndarray:
         """Return this process's share of the indices of a batch over all processes."""
         return indices[self.rank :: self.count]
 
@@ -40,7 +41,7 @@ class Processes:
         distributed.all_reduce(tensor)
         return (tensor / self.count).tolist()
 
-    def from_first(self, value):
+    def from_first(self, value: dict) -> dict:
         """Return the first process's value in all; the others' is ignored."""
         if self.count == 1:
             return value

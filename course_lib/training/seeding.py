@@ -2,7 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Iterator
+import typing
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -17,6 +18,13 @@ def seed_of(seed: int, epoch: int, purpose: str, rank: int = 0) -> int:
     """
     digest = hashlib.sha256(f"{seed}/{epoch}/{purpose}/{rank}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
+
+
+class Sampler(typing.Protocol):
+    """Anything that says which cases an epoch consists of."""
+
+    def draw(self, epoch: int) -> Sequence[int]:
+        """Return the case indices of a whole epoch in order; a case may come several times."""
 
 
 class UniformSampler:

@@ -30,7 +30,7 @@ def validate(forward: Forward, batches: Batches, size: int, loss_fn: Loss) -> di
 
 
 def dice_of_images(logits: Tensor, masks: Tensor, num_classes: int) -> Tensor:
-    """Return the Dice ``(B, num_classes - 1)`` float64 of every image and foreground class.
+    """Return the Dice ``(B, num_classes - 1)`` float32 of every image and foreground class.
 
     A class that neither the prediction nor the mask has scores 1, one that only one has 0.
     """

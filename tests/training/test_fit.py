@@ -254,8 +254,11 @@ def test_empty_parts_and_empty_draws_are_refused(tmp_path):
         training.fit(make_net(), nothing, discs(3), make_protocol(), tmp_path)
     with pytest.raises(ValueError, match=r"^validation holds no case"):
         training.fit(make_net(), discs(3), nothing, make_protocol(), tmp_path)
-    with pytest.raises(ValueError, match="drew 0 cases for epoch 0"):
+    with pytest.raises(ValueError, match="epoch 0: the sampler drew 0 cases, less than 1"):
         fit_discs(tmp_path, make_protocol(), sampler=Recorder([]))
+    for wrong in (-1, 22):
+        with pytest.raises(ValueError, match=f"the sampler drew case {wrong} of 0..21"):
+            fit_discs(tmp_path, make_protocol(), sampler=Recorder([3, wrong]))
     with pytest.raises(ValueError, match="strategy yielded no loss"):
         fit_discs(tmp_path, make_protocol(), strategy=lambda *_: [])
 

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from training_sample import discs, fit_discs, last_state, make_net, make_protocol
 
+from course_lib.training import one_step
 from course_lib.training.update import NonFinite, apply
 
 
@@ -84,6 +85,10 @@ def test_a_resumed_run_comes_to_the_same_stop(tmp_path):
         messages.append(str(error.value))
     assert messages[0] == messages[1]
     assert messages[0].startswith("epoch 2, update 1:")
+    options = {"train": data, "sampler": SameCase(), "resume": True}
+    mended = type("Mended", (), {"__qualname__": "bad_case", "__call__": staticmethod(one_step)})()
+    fit_discs(tmp_path, make_protocol(), strategy=mended, **options)
+    assert not (tmp_path / "stopped.json").exists()
 
 
 def test_fp16_skips_overflowing_updates_until_no_scale_is_left():
