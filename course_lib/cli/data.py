@@ -86,13 +86,13 @@ def prepare(name, source, images, masks, title, to, size) -> None:
 @click.argument("name")
 @one_line_errors
 def verify(name) -> None:
-    """Check counts, sizes, label values, digests and splits; exit code 1 if something is wrong."""
-    folder = prepared.open(name).folder
+    """Check counts, sizes, label values, digests and splits; exit code 2 if something is wrong."""
+    folder = prepared.locate(name)
     problems = prepared.verify(folder)
-    for problem in problems:
-        click.echo(f"{folder.name}: {problem}")
     if problems:
-        raise SystemExit(1)
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        mend = "remove the folder and prepare it again"
+        raise ValueError(f"{folder.name}: {problems[0]}{more}; {mend}")
     click.echo(f"{folder.name}: all files agree with datapackage.json, no group is torn by a split")
 
 

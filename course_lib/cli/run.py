@@ -119,7 +119,7 @@ def execute(
 def _find_data(name: str) -> None:
     from course_lib.data import prepared
 
-    prepared.open(name)
+    prepared.open(name, verify="hash")
 
 
 def _execute(item: Plan, threads: int, progress: Callable[[str, int, int], None]) -> Outcome:

@@ -53,39 +53,50 @@ run = records.start(
 began = time.perf_counter()
 
 # %% [markdown]
-# **How to work.** Click a cell and press Shift+Enter: it runs, and the next one is chosen.
-# Run them from top to bottom. Where a cell says `guess = None`, put your guess in *before*
-# you run on: a guess that was wrong teaches more than an answer that was read.
+# **How to work.** Click a cell and press Shift+Enter: it runs, and the next is chosen.
+# Run them from top to bottom. Where a cell says `guess = None`, put your guess in
+# *before* you run on: a wrong guess teaches more than an answer that was read.
 #
 # **Your machine.** The profile sets how long things run: `smoke` (seconds, for tests),
 # `fast` (a laptop), `full` (a graphics card).
 
 # %% tags=["nbval-ignore-output"]
 memory = psutil.virtual_memory()
-print(f"device {run.device}, profile {run.profile}, {psutil.cpu_count()} cores, "
-      f"{memory.total / 1e9:.0f} GB memory, {memory.available / 1e9:.0f} GB of it free")
+print(
+    f"device {run.device}, profile {run.profile}, {psutil.cpu_count()} cores, "
+    f"{memory.total / 1e9:.0f} GB memory, "
+    f"{memory.available / 1e9:.0f} GB of it free"
+)
 
 # %% [markdown]
 # ## 1. One image
 #
-# These are cell nuclei under a microscope: 99 small images of a public contest
-# (DSB2018, free to use). Somebody outlined every nucleus by hand: that drawing is the
-# **reference mask**. Your net will see most of the images with their masks. The one below
-# is kept back.
+# These are cell nuclei under a microscope: about a hundred small images of a public
+# contest (DSB2018, free to use). Somebody outlined every nucleus by hand: that drawing
+# is the **reference mask**. Your net will see most of the images with their masks. The
+# one below is kept back.
 
 # %%
 images = prepared.open("nuclei-mini")
 run.uses(images)
 parts = images.split()
-train, val, test = (images.subset(parts[name]) for name in ("train", "val", "test"))
-kept_back = test.subset([int(np.argsort(test.masks.sum((1, 2)))[len(test) // 2])])
+train, val, test = (
+    images.subset(parts[name]) for name in ("train", "val", "test")
+)
+kept_back = test.subset(
+    [int(np.argsort(test.masks.sum((1, 2)))[len(test) // 2])]
+)
 picture, reference = kept_back.images[0], kept_back.masks[0] > 0
 
 # %% tags=["figure"]
 figures.show(
-    *drawing.maps([picture], names=["one image"],
-                  title="How much of this image is nucleus?"),
-    caption="One of the test images of nuclei-mini, 128 x 128 px (DSB2018, CC0).")
+    *drawing.maps(
+        [picture],
+        names=["one image"],
+        title="How much of this image is nucleus?",
+    ),
+    caption="A test image of nuclei-mini, 128 x 128 px (DSB2018, CC0).",
+)
 
 # %% tags=["predict"]
 my_share = None  # share of pixels that belong to a nucleus, such as 0.3
@@ -98,18 +109,30 @@ my_share = None  # share of pixels that belong to a nucleus, such as 0.3
 
 # %%
 protocol = replace(
-    training.PROTOCOLS["course"], batch=8, learning_rate=5e-3, seed=seed,
-    epochs=run.pick(smoke=4, fast=16, full=60))
+    training.PROTOCOLS["course"],
+    batch=8,
+    learning_rate=5e-3,
+    seed=seed,
+    epochs=run.pick(smoke=4, fast=16, full=60),
+)
 torch.manual_seed(seed)
 net = models.create("unet", in_channels=3, num_classes=1, base=8, norm=True)
-small = {part: data.resized(64) for part, data in
-         (("train", train), ("val", val), ("test", kept_back))}
+small = {
+    part: data.resized(64)
+    for part, data in (("train", train), ("val", val), ("test", kept_back))
+}
 history = training.fit(
-    net, small["train"], small["val"], protocol, run.out_dir / "training",
-    device=run.device)
+    net,
+    small["train"],
+    small["val"],
+    protocol,
+    run.out_dir / "training",
+    device=run.device,
+)
 probability = training.predict(net, small["test"], device=run.device)
 probability = torch.nn.functional.interpolate(
-    probability, size=reference.shape, mode="bilinear")[0, 0].numpy()
+    probability, size=reference.shape, mode="bilinear"
+)[0, 0].numpy()
 seconds = time.perf_counter() - began
 records.record("seconds_to_first_mask", seconds, "s")
 
@@ -118,11 +141,15 @@ figures.show(
     *drawing.maps(
         [picture, probability, 255 * (probability > 0.5), 255 * reference],
         names=["image", "probability", "mask (p > 0.5)", "reference"],
-        kinds=["image", "share", "image", "image"], bars={"share": "probability"},
-        title="The net answers with a probability for every pixel"),
+        kinds=["image", "share", "image", "image"],
+        bars={"share": "probability"},
+        title="The net answers with a probability for every pixel",
+    ),
     caption="Trained a moment ago on your machine on "
     f"{len(train)} images at 64 px, {protocol.epochs} epochs, seed {seed}. "
-    "Look where the map is neither dark nor bright.", key=True)
+    "Look where the map is neither dark nor bright.",
+    key=True,
+)
 
 # %% [markdown]
 # That is all a segmentation network gives you: a **probability map**. It becomes a mask
@@ -135,12 +162,17 @@ figures.show(
 # %% tags=["predict"]
 guess_1 = None
 
+
 # %% tags=["widget"]
 def threshold_view(threshold=0.5):
     mask = probability > threshold
     return drawing.outlines(
-        [picture], [reference], [mask], names=[f"{mask.mean():.0%} of the pixels"],
-        title=f"What does the threshold do? (threshold {threshold:.2f})")
+        [picture],
+        [reference],
+        [mask],
+        names=[f"{mask.mean():.0%} of the pixels"],
+        title=f"What does the threshold do? (threshold {threshold:.2f})",
+    )
 
 
 figures.slider(threshold_view, threshold=(0.05, 0.95, 0.05))
@@ -150,13 +182,24 @@ levels = (0.3, 0.5, 0.7)
 masks = [probability > level for level in levels]
 areas = [float(mask.mean()) for mask in masks]
 assert areas[0] >= areas[1] >= areas[2]
-figures.show(*drawing.outlines(
-    [picture] * 3, [reference] * 3, masks,
-    names=[f"threshold {level}" for level in levels],
-    notes=[f"{area:.1%} of the pixels" for area in areas],
-    title="A higher threshold takes pixels away, never adds one"))
-guess("P1", guess_1, answer="b", a="the threshold taken for sensitivity: the net does "
-      "not see more, you demand more.", c="the threshold taken for contrast.")
+figures.show(
+    *drawing.outlines(
+        [picture] * 3,
+        [reference] * 3,
+        masks,
+        names=[f"threshold {level}" for level in levels],
+        notes=[f"{area:.1%} of the pixels" for area in areas],
+        title="A higher threshold takes pixels away, never adds one",
+    )
+)
+guess(
+    "P1",
+    guess_1,
+    answer="b",
+    a="the threshold taken for sensitivity: the net does "
+    "not see more, you demand more.",
+    c="the threshold taken for contrast.",
+)
 
 # %% [markdown]
 # ## 3. Your first exercise
@@ -167,9 +210,10 @@ guess("P1", guess_1, answer="b", a="the threshold taken for sensitivity: the net
 # Fill in the function, run it, then run the check. Stuck? `hint("00-1", 1)`. If you leave
 # it open, the notebook goes on with the course's own version.
 
+
 # %% tags=["exercise", "ex-00-1"]
 def foreground_fraction(mask):
-    """Return the share (0..1) of pixels of mask (H, W) uint8 that are not background.
+    """Return the share (0..1) of pixels of mask (H, W) that are foreground.
 
     [[1, 0], [0, 0]] gives 0.25.
     """
@@ -195,10 +239,15 @@ guess("the share of nucleus pixels", my_share, answer=share)
 
 # %% tags=["figure"]
 mask = probability > 0.5
-figures.show(*drawing.overlay(
-    picture, reference, mask,
-    title="Where do the net and the person disagree?",
-    score=f"Dice {metrics.dice(mask, reference):.2f}"))
+figures.show(
+    *drawing.overlay(
+        picture,
+        reference,
+        mask,
+        title="Where do the net and the person disagree?",
+        score=f"Dice {metrics.dice(mask, reference):.2f}",
+    )
+)
 
 # %% [markdown]
 # "Dice" is a number that you will take apart in notebook 02; 1 means equal masks. The net
@@ -213,13 +262,24 @@ guess_2 = None
 
 # %% tags=["figure"]
 rows = history.as_frame()
-figures.show(*drawing.lines(
-    {"training": (rows["epoch"] + 1, rows["loss"]),
-     "validation": (rows["epoch"] + 1, rows["val_loss"])},
-    xlabel="epoch (one pass over the training images)", ylabel="loss",
-    title="The loss falls; does it tell you how good a mask is?"))
-guess("P2", guess_2, answer="b", a="the loss taken for a score. It adds two terms, and "
-      "neither of them counts pixels.")
+figures.show(
+    *drawing.lines(
+        {
+            "training": (rows["epoch"] + 1, rows["loss"]),
+            "validation": (rows["epoch"] + 1, rows["val_loss"]),
+        },
+        xlabel="epoch (one pass over the training images)",
+        ylabel="loss",
+        title="The loss falls; does it tell you how good a mask is?",
+    )
+)
+guess(
+    "P2",
+    guess_2,
+    answer="b",
+    a="the loss taken for a score. It adds two terms, and "
+    "neither of them counts pixels.",
+)
 
 # %% [markdown]
 # ## 5. Which is better?
@@ -234,7 +294,9 @@ guess("P2", guess_2, answer="b", a="the loss taken for a score. It adds two term
 grid = np.zeros((60, 60), bool)
 for row in (12, 30, 48):
     for column in (12, 30, 48):
-        grid |= np.hypot(*np.ogrid[-row:60 - row, -column:60 - column]) < 5.5
+        grid |= (
+            np.hypot(*np.ogrid[-row : 60 - row, -column : 60 - column]) < 5.5
+        )
 missing = grid.copy()
 missing[:20, :20] = False
 speck = grid.copy()
@@ -245,15 +307,21 @@ background = np.where(grid, 170, 60).astype(np.uint8)
 
 # %% tags=["figure"]
 scores = [metrics.dice(mask, grid) for mask in three.values()]
-figures.show(*drawing.outlines(
-    [background] * 3, [grid] * 3, list(three.values()), names=list(three),
-    notes=[f"Dice {score:.3f}" for score in scores],
-    title="Which of these masks would you reject?"))
+figures.show(
+    *drawing.outlines(
+        [background] * 3,
+        [grid] * 3,
+        list(three.values()),
+        names=list(three),
+        notes=[f"Dice {score:.3f}" for score in scores],
+        title="Which of these masks would you reject?",
+    )
+)
 assert scores[0] < scores[1] < scores[2]
 
 # %% [markdown]
-# Dice likes C best and A least. Ask your neighbour: you will not agree, and neither of you
-# is wrong. Better *for what*?
+# Dice likes C best and A least. Ask your neighbour: you will not agree, and neither of
+# you is wrong. Better *for what*?
 #
 # **Exercise 00-2.** A cell *counter* wants the number of nuclei. Which of the three masks
 # must she reject? Write the letters.
@@ -296,7 +364,8 @@ for row in records.finish():
 #
 # - The output is a probability for every pixel; a mask needs a threshold (P1).
 # - The loss trains the net; it does not tell you how good a mask is (P2).
-# - "Better" needs a purpose: a counter and an area measurer reject different masks (00-2).
+# - "Better" needs a purpose: a counter and an area measurer reject different masks
+#   (00-2).
 
 # %% [markdown] tags=["next"]
 # ## Where to go next

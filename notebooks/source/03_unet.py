@@ -55,15 +55,25 @@ from course_lib.teaching import check, guess, hint
 
 run = records.start(
     "03_unet",
-    {"profile": profile, "data": data, "size": size, "base": base, "epochs": epochs,
-     "seed": seed, "device": device, "out_dir": out_dir},
+    {
+        "profile": profile,
+        "data": data,
+        "size": size,
+        "base": base,
+        "epochs": epochs,
+        "seed": seed,
+        "device": device,
+        "out_dir": out_dir,
+    },
 )
 opened = prepared.open(data)
 parts = opened.split()
 run.uses(opened)
 size = size or run.pick(smoke=64, fast=64, full=224)
 images = opened.resized(size)
-train, val, test = (images.subset(parts[name]) for name in ("train", "val", "test"))
+train, val, test = (
+    images.subset(parts[name]) for name in ("train", "val", "test")
+)
 channels = images.all_images.shape[1]
 classes = 1 if images.num_classes == 2 else images.num_classes
 real = "" if data == "phantoms" else f"{data}, "
@@ -76,31 +86,46 @@ real = "" if data == "phantoms" else f"{data}, "
 
 # %% tags=["nbval-ignore-output"]
 print(images.describe())
-print({name: len(part) for name, part in
-       (("train", train), ("val", val), ("test", test))})
+print(
+    {
+        name: len(part)
+        for name, part in (("train", train), ("val", val), ("test", test))
+    }
+)
 
 # %% [markdown]
 # ## 1. One path sees far, one path paints fine
 #
-# A U-Net has two halves. The **encoder** halves the image again and again: each level sees
-# farther and blurs more. The **decoder** doubles it back. **Skip connections** hand the
-# fine maps of the encoder straight to the decoder.
+# A U-Net has two halves. The **encoder** halves the image again and again: each level
+# sees farther and blurs more. The **decoder** doubles it back. **Skip connections** hand
+# the fine maps of the encoder straight to the decoder.
 #
 # What are the skips worth? You could argue. It is quicker to remove them: the same small
 # net, the same cases, the same number of updates, once with skips and once without.
 
 # %%
 quick = replace(
-    training.PROTOCOLS["course"], batch=8, seed=seed, learning_rate=3e-3,
+    training.PROTOCOLS["course"],
+    batch=8,
+    seed=seed,
+    learning_rate=3e-3,
     epochs=run.pick(smoke=1, fast=3, full=10),
     max_updates=run.pick(smoke=8, fast=None, full=None),
 )
 pair = {}
 for name, skips in (("with skips", True), ("without skips", False)):
     torch.manual_seed(seed)
-    small = models.create("unet", in_channels=channels, num_classes=classes,
-                          base=8, norm=True, skips=skips)
-    training.fit(small, train, val, quick, run.out_dir / name, device=run.device)
+    small = models.create(
+        "unet",
+        in_channels=channels,
+        num_classes=classes,
+        base=8,
+        norm=True,
+        skips=skips,
+    )
+    training.fit(
+        small, train, val, quick, run.out_dir / name, device=run.device
+    )
     pair[name] = small
 
 # %%
@@ -108,20 +133,26 @@ shown = test.subset([int(np.argsort(test.masks.sum((1, 2)))[len(test) // 2])])
 maps, dices = [shown.images[0], 255 * (shown.masks[0] > 0)], {}
 for name, small in pair.items():
     probs = training.predict(small, shown, device=run.device)[0]
-    maps.append(probs[0 if classes == 1 else 1:].sum(0).numpy())
+    maps.append(probs[0 if classes == 1 else 1 :].sum(0).numpy())
     scores = metrics.summarise(
-        training.evaluate(small, test, device=run.device), level="image")
+        training.evaluate(small, test, device=run.device), level="image"
+    )
     dices[name] = float(scores.set_index("metric").loc["dice", "mean"].mean())
     records.record(f"dice_{name.replace(' ', '_')}", dices[name], n=len(test))
-print("mean Dice per image on the test cases:",
-      {name: round(value, 3) for name, value in dices.items()})
+print(
+    "mean Dice per image on the test cases:",
+    {name: round(value, 3) for name, value in dices.items()},
+)
 
 # %% tags=["figure"]
 figures.show(
     *drawing.maps(
-        maps, names=["image", "reference", *pair], kinds=["image", "image",
-        "share", "share"], bars={"share": "probability"},
-        title="Where does the net without skips blur?"),
+        maps,
+        names=["image", "reference", *pair],
+        kinds=["image", "image", "share", "share"],
+        bars={"share": "probability"},
+        title="Where does the net without skips blur?",
+    ),
     caption=f"One test case of median lesion size, base 8, seed {seed}, "
     f"{quick.epochs} epochs. Records `dice_with_skips`, `dice_without_skips`.",
 )
@@ -134,12 +165,12 @@ figures.show(
 # %% [markdown]
 # ## 2. Count before you build
 #
-# The classic net has 64 channels on its first level, then 128, 256, 512, and 1,024 at the
-# bottom. Each level holds two 3 x 3 convolutions with bias. On the way up a 2 x 2
-# **transposed convolution** doubles the sides and halves the channels; concatenation with
-# the skip doubles the channels again; two convolutions follow. A 1 x 1 convolution, the
-# head, turns 64 channels into **logits**: numbers from minus to plus infinity, one a pixel
-# and class, that the sigmoid turns into probabilities.
+# The classic net has 64 channels on its first level, then 128, 256, 512, and 1,024 at
+# the bottom. Each level holds two 3 x 3 convolutions with bias. On the way up a 2 x 2
+# **transposed convolution** doubles the sides and halves the channels; concatenation
+# with the skip doubles the channels again; two convolutions follow. A 1 x 1 convolution,
+# the head, turns 64 channels into **logits**: numbers from minus to plus infinity, one a
+# pixel and class, that the sigmoid turns into probabilities.
 #
 # Commit yourself first.
 
@@ -155,9 +186,10 @@ guess_1 = None  # "a", "b" or "c"
 guess_2 = None
 
 # %% [markdown]
-# **Exercise 03-1.** Write the count. A convolution from `a` to `b` channels with a
-# `k` x `k` kernel holds `k * k * a * b` weights and `b` biases. Check it with the classic
-# net: 31,031,745 for 3 channels in and 1 class. (Batch normalisation is not counted here.)
+# **Exercise 03-1.** Write the count. A convolution from `a` to `b` channels with a `k` x
+# `k` kernel holds `k * k * a * b` weights and `b` biases. Check it with the classic net:
+# 31,031,745 for 3 channels in and 1 class. (Batch normalisation is not counted here.)
+
 
 # %% tags=["exercise", "ex-03-1"]
 def unet_parameters(base, in_channels, num_classes, depth=4):
@@ -192,69 +224,108 @@ deeper = unet_parameters(64, 3, 1, depth=5) / unet_parameters(64, 3, 1)
 print(f"half the width: {halved:,}; one level more: x {deeper:.2f}")
 
 # %%
-guess("P1", guess_1, answer="b", a="as if weights grew with the width: they grow with "
-      "its square.", c="as if they grew with its cube.")
-guess("P2", guess_2, answer="b", a="as if every level cost the same: the lowest holds "
-      "most of the net.", c="pooling has no weights, the convolutions below it have.")
+guess(
+    "P1",
+    guess_1,
+    answer="b",
+    a="as if weights grew with the width: they grow with its square.",
+    c="as if they grew with its cube.",
+)
+guess(
+    "P2",
+    guess_2,
+    answer="b",
+    a="as if every level cost the same: the lowest holds most of the net.",
+    c="pooling has no weights, the convolutions below it have.",
+)
 
 # %% tags=["figure"]
 stages = {f"enc {k + 1}": f"encoder.{k}" for k in range(4)}
 stages |= {"bottom": "bottleneck"}
-stages |= {f"dec {k + 1}": [f"up.{k}", f"decoder.{k}"] for k in reversed(range(4))}
+stages |= {
+    f"dec {k + 1}": [f"up.{k}", f"decoder.{k}"] for k in reversed(range(4))
+}
 figures.show(
     *drawing.architecture(
-        classic, stages | {"head": "head"}, (3, 256, 256),
-        title="Most weights sit where the image is smallest"),
-    caption="Drawn from the live net: boxes from a pass of one 256 x 256 image.",
+        classic,
+        stages | {"head": "head"},
+        (3, 256, 256),
+        title="Most weights sit where the image is smallest",
+    ),
+    caption="Drawn from the live net, for one image of 256 x 256 px.",
 )
 
 # %% [markdown]
-# Where the *work* is done is another question. A **multiply-add** (MAC) is one weight used
-# once; a weight on the first level is used at every pixel of the full image. Move the
-# sliders: which bar moves with the width, which with the depth?
+# Where the *work* is done is another question. A **multiply-add** (MAC) is one weight
+# used once; a weight on the first level is used at every pixel of the full image. Move
+# the sliders: which bar moves with the width, which with the depth?
+
 
 # %% tags=["widget"]
 def cost_view(base=64, depth=4):
     with torch.device("meta"):  # shapes only: nothing is stored or computed
         net = models.create(
-            "unet", in_channels=3, num_classes=1, base=base, depth=depth)
+            "unet", in_channels=3, num_classes=1, base=base, depth=depth
+        )
     field = models.measure.receptive_field(
-        [(3, 1), (3, 1), (2, 2)] * depth + [(3, 1), (3, 1)])
+        [(3, 1), (3, 1), (2, 2)] * depth + [(3, 1), (3, 1)]
+    )
     blocks = [*net.encoder, net.bottleneck]
-    values = {f"level {k + 1}: {base * 2**k} channels":
-              models.measure.count_parameters(block) / 1e6
-              for k, block in enumerate(blocks)}
+    values = {
+        f"level {k + 1}: {base * 2**k}": models.measure.count_parameters(
+            block
+        )
+        / 1e6
+        for k, block in enumerate(blocks)
+    }
     total = models.measure.count_parameters(net) / 1e6
     gmac = models.measure.count_macs(net, (3, 256, 256)) / 1e9
     return drawing.bars(
-        values, xlabel="parameters of the encoder (millions)", digits=2,
+        values,
+        xlabel="parameters of the encoder by channels (millions)",
+        digits=2,
         title=f"Base {base}, depth {depth}: {total:.2f} M parameters, "
-        f"{gmac:.1f} GMAC, sees {field} px")
+        f"{gmac:.1f} GMAC, sees {field} px",
+    )
 
 
-figures.slider(cost_view, base=[4, 8, 16, 32, 64], depth=(1, 5, 1),
-               caption="GMAC: 10^9 multiply-adds for one 256 x 256 image.")
+figures.slider(
+    cost_view,
+    base=[4, 8, 16, 32, 64],
+    depth=(1, 5, 1),
+    caption="GMAC: 10^9 multiply-adds for one 256 x 256 image.",
+)
 
 # %% tags=["nbval-check-output"]
 rows = []
 for width, depth in ((64, 4), (32, 4), (64, 5), (64, 3)):
     with torch.device("meta"):
         net = models.create(
-            "unet", in_channels=3, num_classes=1, base=width, depth=depth)
-    rows.append({
-        "base": width, "depth": depth,
-        "parameters": f"{models.measure.count_parameters(net):,}",
-        "GMAC": round(models.measure.count_macs(net, (3, 256, 256)) / 1e9, 2),
-        "field (px)": models.measure.receptive_field(
-            [(3, 1), (3, 1), (2, 2)] * depth + [(3, 1), (3, 1)]),
-    })
+            "unet", in_channels=3, num_classes=1, base=width, depth=depth
+        )
+    rows.append(
+        {
+            "base": width,
+            "depth": depth,
+            "parameters": f"{models.measure.count_parameters(net):,}",
+            "GMAC": round(
+                models.measure.count_macs(net, (3, 256, 256)) / 1e9, 2
+            ),
+            "field (px)": models.measure.receptive_field(
+                [(3, 1), (3, 1), (2, 2)] * depth + [(3, 1), (3, 1)]
+            ),
+        }
+    )
 print(pd.DataFrame(rows).to_string(index=False))
 records.record("params", built)
-records.record("gmac", models.measure.count_macs(classic, (3, 256, 256)) / 1e9, "GMAC")
+records.record(
+    "gmac", models.measure.count_macs(classic, (3, 256, 256)) / 1e9, "GMAC"
+)
 
 # %% [markdown]
-# One level more costs four times the parameters but little work: the new level is used on
-# few pixels. Parameters and work are two prices. Keep that in mind when a paper quotes one.
+# One level more costs four times the parameters but little work: the new level is used
+# on few pixels. Parameters and work are two prices. Keep that in mind when a paper
+# quotes one.
 
 # %% [markdown]
 # ## 3. How far does it see?
@@ -265,6 +336,7 @@ records.record("gmac", models.measure.count_macs(classic, (3, 256, 256)) / 1e9, 
 #
 # **Exercise 03-2.** Carry two numbers from layer to layer: the field `r` and the jump `j`
 # (how many input pixels one step is wide). Both start at 1.
+
 
 # %% tags=["exercise", "ex-03-2"]
 def receptive_field(layers):
@@ -289,7 +361,10 @@ encoder = [(3, 1), (3, 1), (2, 2)] * 4 + [(3, 1), (3, 1)]
 formula = receptive_field(encoder)
 slim = models.create("unet", in_channels=1, num_classes=1, base=4)
 measured = models.measure.receptive_field(slim, (1, 256, 256), "bottleneck")
-print(f"bottom of the U-Net: {formula} px by the formula, {measured} px by gradients")
+print(
+    f"bottom of the U-Net: {formula} px by the formula, "
+    f"{measured} px by gradients"
+)
 records.record("receptive_field_px", formula, "px")
 
 # %% [markdown]
@@ -297,10 +372,13 @@ records.record("receptive_field_px", formula, "px")
 # trained in section 1: how much does each input pixel move the value in the middle of the
 # bottom?
 
+
 # %% tags=["figure"]
 def bottom_gradient(net, image):
     """Absolute gradient (H, W) of the central bottom pixel by the input."""
-    x = torch.nn.functional.interpolate(image, size=(256, 256), mode="bilinear")
+    x = torch.nn.functional.interpolate(
+        image, size=(256, 256), mode="bilinear"
+    )
     x = x.cpu().requires_grad_()
     bottom = net.cpu().eval().forward_features(x)["bottleneck"]
     bottom[0, :, 8, 8].abs().sum().backward()
@@ -308,13 +386,17 @@ def bottom_gradient(net, image):
 
 
 gradient = bottom_gradient(pair["with skips"], test.batch([0])[0])
-inside = np.s_[max(0, 136 - formula // 2):136 + formula // 2]
+inside = np.s_[max(0, 136 - formula // 2) : 136 + formula // 2]
 share = float(gradient[inside, inside].sum() / gradient.sum())
 figures.show(
     *drawing.gradient_square(
-        gradient, formula, (135.5, 135.5),
-        title="The net looks mostly at the middle of its field"),
-    caption=f"Small net of section 1 on one test image at 256 px; square: {formula} px. "
+        gradient,
+        formula,
+        (135.5, 135.5),
+        title="The net looks mostly at the middle of its field",
+    ),
+    caption="Small net of section 1 on one test image at 256 px; "
+    f"square: {formula} px. "
     f"Inside it lies {share:.0%} of the gradient.",
 )
 
@@ -332,9 +414,10 @@ figures.show(
 #
 # **Exercise 03-3.** Write it. `logits` and `target` are `(N, 1, H, W)`.
 
+
 # %% tags=["exercise", "ex-03-3"]
 def dice_loss(logits, target, smooth=1.0):
-    """Soft Dice loss of logits (N, 1, H, W), per image, then the mean: a scalar."""
+    """Soft Dice loss of logits (N, 1, H, W): per image, then the mean."""
     ### BEGIN SOLUTION
     probs = torch.sigmoid(logits)
     both = (probs * target).sum((1, 2, 3))
@@ -347,8 +430,9 @@ def dice_loss(logits, target, smooth=1.0):
 dice_loss = check("03-3", dice_loss)
 
 # %% [markdown]
-# Before you spend an hour on training, spend seconds on the **one-batch test**: a net that
-# cannot learn four images by heart has a bug. Here are two nets. They differ in one word.
+# Before you spend an hour on training, spend seconds on the **one-batch test**: a net
+# that cannot learn four images by heart has a bug. Here are two nets. They differ in one
+# word.
 
 # %% [markdown] tags=["predict"]
 # **P3.** One of the curves below is flat from the first step, and that net's mask is all
@@ -358,11 +442,14 @@ dice_loss = check("03-3", dice_loss)
 # %% tags=["predict"]
 guess_3 = None
 
+
 # %%
 def one_batch(activation):
-    """Train a small net on four fixed images; return the loss of every step."""
+    """Train a small net on four fixed images; return its losses."""
     torch.manual_seed(seed)
-    net = models.create("unet", in_channels=channels, num_classes=1, base=8, norm=True)
+    net = models.create(
+        "unet", in_channels=channels, num_classes=1, base=8, norm=True
+    )
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-2)
     found = np.flatnonzero(train.masks.any((1, 2)))[:4]
     x, y = train.batch(found)
@@ -370,8 +457,11 @@ def one_batch(activation):
     values = []
     for _ in range(run.pick(smoke=20, fast=60, full=100)):
         p = activation(net(x))
-        loss = (1 - (2 * (p * y).sum((1, 2, 3)) + 1)
-                / (p.sum((1, 2, 3)) + y.sum((1, 2, 3)) + 1)).mean()
+        loss = (
+            1
+            - (2 * (p * y).sum((1, 2, 3)) + 1)
+            / (p.sum((1, 2, 3)) + y.sum((1, 2, 3)) + 1)
+        ).mean()
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -381,18 +471,35 @@ def one_batch(activation):
 
 sigmoid, _ = one_batch(torch.sigmoid)
 softmax, all_ones = one_batch(lambda z: torch.softmax(z, dim=1))
-print(f"softmax: loss {softmax[0]:.4f} -> {softmax[-1]:.4f}, all ones: {all_ones}")
+print(
+    f"softmax: loss {softmax[0]:.4f} -> {softmax[-1]:.4f}, "
+    f"mask all ones: {all_ones}"
+)
 assert all_ones
 
 # %% tags=["figure"]
-figures.show(*drawing.lines(
-    {"sigmoid": (np.arange(1, len(sigmoid) + 1), sigmoid),
-     "softmax over one channel": (np.arange(1, len(softmax) + 1), softmax)},
-    xlabel="update", ylabel="Dice loss on four images",
-    title="One net learns four images by heart, the other cannot move"),
-    caption=f"U-Net of base 8, one batch of four training images, seed {seed}.")
-guess("P3", guess_3, answer="b", a="tuning before reading the output: the loss does not "
-      "move by a digit.", c="four images are enough to learn four images.")
+figures.show(
+    *drawing.lines(
+        {
+            "sigmoid": (np.arange(1, len(sigmoid) + 1), sigmoid),
+            "softmax over one channel": (
+                np.arange(1, len(softmax) + 1),
+                softmax,
+            ),
+        },
+        xlabel="update",
+        ylabel="Dice loss on four images",
+        title="One net learns four images by heart, the other cannot move",
+    ),
+    caption=f"U-Net of base 8, one batch of four images, seed {seed}.",
+)
+guess(
+    "P3",
+    guess_3,
+    answer="b",
+    a="tuning before reading the output: the loss does not move by a digit.",
+    c="four images are enough to learn four images.",
+)
 
 # %% [markdown]
 # The softmax divides each channel by the sum of all channels. With one channel that is
@@ -416,25 +523,34 @@ protocol = run.pick(
 protocol = replace(protocol, seed=seed, epochs=epochs or protocol.epochs)
 torch.manual_seed(seed)
 net = models.create(
-    "unet", in_channels=channels, num_classes=classes,
-    base=base or run.pick(smoke=8, fast=16, full=64), norm=True)
+    "unet",
+    in_channels=channels,
+    num_classes=classes,
+    base=base or run.pick(smoke=8, fast=16, full=64),
+    norm=True,
+)
 history = training.fit(
-    net, train, val, protocol, run.out_dir / "training", device=run.device)
+    net, train, val, protocol, run.out_dir / "training", device=run.device
+)
 guess("your Dice", my_dice, answer=history.best_value)
 
 # %% tags=["figure"]
 curve = history.as_frame()
 figures.show(
     *drawing.curves(
-        {"unet": curve["val_dice"].to_numpy()}, ylabel="validation Dice",
-        title="When did the net stop getting better?"),
-    caption=f"{real}{len(train)} training cases, {protocol.epochs} epochs at most, "
-    f"batch {protocol.batch}, seed {seed}; best epoch {history.best_epoch + 1}.",
+        {"unet": curve["val_dice"].to_numpy()},
+        ylabel="validation Dice",
+        title="When did the net stop getting better?",
+    ),
+    caption=f"{real}{len(train)} training cases, at most {protocol.epochs} "
+    f"epochs, batch {protocol.batch}, seed {seed}; "
+    f"best epoch {history.best_epoch + 1}.",
 )
 
 # %% [markdown]
 # The weights of the best *validation* epoch are kept. The test cases were not looked at
-# until now, and choosing by them would flatter the net (notebook 11 measures by how much).
+# until now, and choosing by them would flatter the net (notebook 11 measures by how
+# much).
 
 # %% [markdown]
 # ## 6. Look at the worst first
@@ -455,8 +571,12 @@ raw = metrics.fill_empty(table).groupby("case_id", sort=False)["dice"].mean()
 # %% tags=["figure"]
 figures.show(
     *drawing.gallery(
-        list(test.images), list(test.masks), list(predicted), raw.to_numpy(),
-        title="What do the worst cases have in common?"),
+        list(test.images),
+        list(test.masks),
+        list(predicted),
+        raw.to_numpy(),
+        title="What do the worst cases have in common?",
+    ),
     caption=f"{real}test cases at fixed ranks of Dice, seed {seed}. "
     "Blue solid: reference; orange dashed: net.",
 )
@@ -470,8 +590,8 @@ figures.show(
 # ## 7. How sure is the score?
 #
 # Your test cases are a sample. Another sample would give another mean. The **bootstrap**
-# asks: draw as many cases as you have, with replacement, many times; how far does the mean
-# wander? The middle 95 % of those means are a **confidence interval**.
+# asks: draw as many cases as you have, with replacement, many times; how far does the
+# mean wander? The middle 95 % of those means are a **confidence interval**.
 #
 # But what do you draw? Slices of one patient resemble each other. The unit that you draw
 # must be the **group**: patient, slide, field.
@@ -487,19 +607,23 @@ guess_4 = None
 # **Exercise 03-4.** Write it. The groups are numbered in sorted order; `draws` says which
 # groups each resample holds, so that the result can be checked to the digit.
 
+
 # %% tags=["exercise", "ex-03-4"]
 def cluster_bootstrap(scores, groups, draws):
     """Return (low, high): percentiles 2.5 and 97.5 of the mean over resamples.
 
-    scores and groups have one entry an image; a draw is a list of group numbers.
+    scores and groups: one entry an image; a draw: a list of group numbers.
     Images keep their weight: a big group counts more.
     """
     ### BEGIN SOLUTION
     names = sorted(set(groups))
     members = [
-        np.array([s for s, g in zip(scores, groups) if g == name]) for name in names
+        np.array([s for s, g in zip(scores, groups) if g == name])
+        for name in names
     ]
-    means = [np.concatenate([members[k] for k in draw]).mean() for draw in draws]
+    means = [
+        np.concatenate([members[k] for k in draw]).mean() for draw in draws
+    ]
     low, high = np.percentile(means, [2.5, 97.5])
     return float(low), float(high)
     ### END SOLUTION
@@ -511,19 +635,30 @@ cluster_bootstrap = check("03-4", cluster_bootstrap)
 # %% tags=["nbval-check-output"]
 rng = np.random.default_rng(0)
 patients = np.repeat(np.arange(20), 10)
-slices = np.clip(0.8 + rng.normal(0, 0.08, 20)[patients]
-                 + rng.normal(0, 0.04, 200), 0, 1)
-by_patient = cluster_bootstrap(slices, patients, rng.integers(0, 20, (2000, 20)))
+slices = np.clip(
+    0.8 + rng.normal(0, 0.08, 20)[patients] + rng.normal(0, 0.04, 200), 0, 1
+)
+by_patient = cluster_bootstrap(
+    slices, patients, rng.integers(0, 20, (2000, 20))
+)
 by_slice = cluster_bootstrap(
-    slices, np.arange(200), rng.integers(0, 200, (2000, 200)))
-print(f"by patient [{by_patient[0]:.3f}, {by_patient[1]:.3f}]  "
-      f"by slice [{by_slice[0]:.3f}, {by_slice[1]:.3f}]")
+    slices, np.arange(200), rng.integers(0, 200, (2000, 200))
+)
+print(
+    f"by patient [{by_patient[0]:.3f}, {by_patient[1]:.3f}]  "
+    f"by slice [{by_slice[0]:.3f}, {by_slice[1]:.3f}]"
+)
 ratio = (by_patient[1] - by_patient[0]) / (by_slice[1] - by_slice[0])
 print(f"by patient it is {ratio:.1f} times as wide (simulated scores)")
 
 # %%
-guess("P4", guess_4, answer="b", a="as if 200 slices were 200 independent patients.",
-      c="more pictures do not mean less doubt if they show the same patients.")
+guess(
+    "P4",
+    guess_4,
+    answer="b",
+    a="as if 200 slices were 200 independent patients.",
+    c="more pictures do not mean less doubt if they show the same patients.",
+)
 
 # %% [markdown]
 # Now your own net, by group, and against what makes a case hard. For phantoms the true
@@ -533,16 +668,24 @@ guess("P4", guess_4, answer="b", a="as if 200 slices were 200 independent patien
 summary = metrics.summarise(table, level="image").set_index("metric")
 pixels = [int((test.mask_full(i) > 0).sum()) for i in range(len(test))]
 if "difficulty" in test.cases:
-    hard, label = test.cases["difficulty"].to_numpy(), "difficulty (0 easy, 1 hard)"
+    hard, label = (
+        test.cases["difficulty"].to_numpy(),
+        "difficulty (0 easy, 1 hard)",
+    )
 else:
     hard = -np.log10(np.maximum(pixels, 1))
     label = "smallness (−log10 of object pixels)"
 figures.show(
     *drawing.difficulty_curve(
-        hard, raw.to_numpy(), list(test.cases["group"]), xlabel=label,
-        title="Does Dice fall as the cases get harder?"),
-    caption=f"{real}{len(test)} test cases, seed {seed}, bins of equal number with 95 % "
-    "intervals over groups. Records `dice_easy`, `dice_middle`, `dice_hard`.",
+        hard,
+        raw.to_numpy(),
+        list(test.cases["group"]),
+        xlabel=label,
+        title="Does Dice fall as the cases get harder?",
+    ),
+    caption=f"{real}{len(test)} test cases, seed {seed}, bins of equal number "
+    "with 95 % intervals over groups. "
+    "Records `dice_easy`, `dice_middle`, `dice_hard`.",
     key=True,
 )
 thirds = np.array_split(np.argsort(hard, kind="stable"), 3)
@@ -550,27 +693,33 @@ for name, rows in zip(("easy", "middle", "hard"), thirds):
     records.record(f"dice_{name}", raw.to_numpy()[rows].mean(), n=len(rows))
 
 # %% [markdown]
-# One part of the loss is not the net's fault. The mask is compared at the *original* size,
-# and a shrunken image cannot hold every pixel. How well would a **perfect** net score?
-# Take a reference mask, shrink it, bring it back, and compare.
+# One part of the loss is not the net's fault. The mask is compared at the *original*
+# size, and a shrunken image cannot hold every pixel. How well would a **perfect** net
+# score? Take a reference mask, shrink it, bring it back, and compare.
 
 # %% tags=["nbval-check-output"]
 from course_lib.data.resize import resize_masks
 
 rows = []
-canvas = np.hypot(*np.mgrid[-240:240, -320:320] / np.array([8, 11])[:, None, None]) < 1
+canvas = (
+    np.hypot(*np.mgrid[-240:240, -320:320] / np.array([8, 11])[:, None, None])
+    < 1
+)
 for side in (128, 256):
     small = resize_masks(canvas[None].astype(np.uint8), side)
     back = resize_masks(small, canvas.shape)[0] > 0
     rows.append(f"{side} px: {metrics.dice(back, canvas):.2f}")
-print("a 16 x 22 px lesion in a 480 x 640 px image; a perfect net at", ", ".join(rows))
+print(
+    "a 16 x 22 px lesion in a 480 x 640 px image; a perfect net at",
+    ", ".join(rows),
+)
 
 # %% [markdown]
 # ## 8. Beside the paper's U-Net
 #
 # PL-Net prints for its U-Net on the nuclei images (Table 4) Dice 91.90 ± 1.00 % and IoU
-# 85.68 ± 1.40 %, with 29.59 M parameters: not the classic 31.03 M, so it is another U-Net.
-# It was trained at 224 x 224 on 80 % of the 670 images drawn at random.
+# 85.68 ± 1.40 %, with 29.59 M parameters: not the classic 31.03 M, so it is another
+# U-Net. It was trained at 224 x 224 on 80 % of the 670 images drawn at random.
 #
 # Below is ours on the same images, from a run that was recorded.
 
@@ -583,10 +732,12 @@ else:
     for one in kept["runs"]:
         cells = one["records"]
         low, high = cells["dice_mean"]["interval"]
-        print(f"seed {one['seeds'][0]}, {one['parameters']['size'] or 64} px, "
-              f"{one['device']}: Dice {cells['dice_mean']['value']:.3f} "
-              f"[{low:.3f}, {high:.3f}], IoU {cells['iou_mean']['value']:.3f}, "
-              f"n = {cells['dice_mean']['n']}")
+        print(
+            f"seed {one['seeds'][0]}, {one['parameters']['size'] or 64} px, "
+            f"{one['device']}: Dice {cells['dice_mean']['value']:.3f} "
+            f"[{low:.3f}, {high:.3f}], IoU {cells['iou_mean']['value']:.3f}, "
+            f"n = {cells['dice_mean']['n']}"
+        )
 
 # %% [markdown]
 # Is ours better or worse than the paper's? **Not comparable.** Another size, another
@@ -603,11 +754,17 @@ for metric in ("dice", "iou"):
     mean = float(summary.loc[[metric], "mean"].mean())
     bounds = (row["low"], row["high"]) if classes == 1 else None
     records.record(f"{metric}_mean", mean, n=int(row["n"]), interval=bounds)
-records.record("n_missed", int(summary.loc[["dice"], "n_missed"].sum()), n=len(test))
+records.record(
+    "n_missed", int(summary.loc[["dice"], "n_missed"].sum()), n=len(test)
+)
 records.record("best_epoch", history.best_epoch + 1)
 records.record("params_trained", models.measure.count_parameters(net))
 for row in records.finish():
-    between = "" if row["interval"] is None else " [{:.3f}, {:.3f}]".format(*row["interval"])
+    between = (
+        ""
+        if row["interval"] is None
+        else " [{:.3f}, {:.3f}]".format(*row["interval"])
+    )
     value = row["value"]
     shown_value = f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
     print(f"{row['name']:<20} {shown_value}{between} {row['unit']}")
@@ -615,20 +772,20 @@ for row in records.finish():
 # %% [markdown] tags=["keypoints"]
 # ## Key points
 #
-# - Count first, train second: parameters grow with the square of the width, and the lowest
-#   level holds most of them (03-1).
+# - Count first, train second: parameters grow with the square of the width, and the
+#   lowest level holds most of them (03-1).
 # - The receptive field bounds what can be outlined; most of the attention lies in its
 #   middle (03-2, `receptive_field_px`).
-# - A loss that does not move and a mask of all ones are read in the output, not tuned away
-#   (03-3, P3).
+# - A loss that does not move and a mask of all ones are read in the output, not tuned
+#   away (03-3, P3).
 # - Look at the worst cases first; report the mean with an interval over groups (03-4,
 #   `dice_mean`).
 
 # %% [markdown] tags=["next"]
 # ## Where to go next
 #
-# Notebook 04 takes the 3 x 3 convolution apart: what does a cheap block buy, and what does
-# it cost elsewhere? Before that, try two variations:
+# Notebook 04 takes the 3 x 3 convolution apart: what does a cheap block buy, and what
+# does it cost elsewhere? Before that, try two variations:
 #
 # - `course run 03 --data nuclei-mini`: real images that come with the course;
 # - `course run 03 -p base 8` and `-p base 32`: is twice the width worth four times the
