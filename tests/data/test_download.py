@@ -88,14 +88,13 @@ def one_line(error):
     assert "\n" not in str(error.value)
 
 
-def test_downloads_once(server, tmp_path, capfd):
+def test_downloads_once(server, tmp_path):
     path = download.fetch(server.url, tmp_path / "raw", SHA)
     assert path == tmp_path / "raw" / "a set.zip"
     assert path.read_bytes() == CONTENT
     assert [p.name for p in path.parent.iterdir()] == ["a set.zip"]
     assert download.fetch(server.url, tmp_path / "raw", SHA) == path
     assert server.ranges == [None]
-    assert capfd.readouterr() == ("", "")
 
 
 def test_broken_connections_are_resumed(server, tmp_path):
@@ -230,6 +229,13 @@ try:
 except ValueError as error:
     print(error)
 """
+
+
+def test_prints_nothing_off_a_terminal(server, tmp_path):
+    command = [sys.executable, "-c", CODE, server.url, tmp_path, SHA]
+    run = subprocess.run(command, capture_output=True)
+    assert (run.stdout, run.stderr) == (b"", b"")
+    assert (tmp_path / "a set.zip").read_bytes() == CONTENT
 
 
 def test_resumes_after_kill(server, tmp_path):
