@@ -68,13 +68,18 @@ def get(name, to) -> None:
 @click.option("--as", "title", default="", help="Name of your own data set.")
 @click.option("--to", type=OPEN_TO, default=None, help="Folder to write; default: below data/.")
 @click.option("--size", type=click.IntRange(16, 2048), default=None, help="Pixels a side.")
+@click.option("--drop-unrepairable", is_flag=True, help="nuclei: leave out the 6 bad cases.")
+@click.option("--without-normal", is_flag=True, help="busi: leave out scans without a lesion.")
 @one_line_errors
-def prepare(name, source, images, masks, title, to, size) -> None:
+def prepare(
+    name, source, images, masks, title, to, size, drop_unrepairable, without_normal
+) -> None:
     """Write a data set in the prepared format: `prepare nuclei --from stage1_train.zip`."""
     if name == "folder":
         folder = _prepare_own(images, masks, title, to, size or 256)
     else:
-        folder = _prepare_known(name, source, to, size)
+        options = _options(name, drop_unrepairable, without_normal)
+        folder = _prepare_known(name, source, to, size, options)
     ready = prepared.open(folder)
     click.echo(ready.describe())
     dropped = ready.descriptor.get("dropped", [])
@@ -104,14 +109,23 @@ def _prepare_own(images, masks, title, to, size) -> Path:
     return folder.prepare(images, masks, to or prepared.data_root() / title, size, title)
 
 
-def _prepare_known(name, source, to, size) -> Path:
+def _options(name, drop_unrepairable, without_normal) -> dict:
+    if drop_unrepairable and name != "nuclei":
+        raise ValueError(f"--drop-unrepairable is an option of nuclei, not of {name}")
+    if without_normal and name != "busi":
+        raise ValueError(f"--without-normal is an option of busi, not of {name}")
+    options = {"drop_unrepairable": True} if drop_unrepairable else {}
+    return options | ({"keep_normal": False} if without_normal else {})
+
+
+def _prepare_known(name, source, to, size, options) -> Path:
     script = data_scripts.load(name)
     if script.ACCESS == "generated" or name == "nuclei-mini":
         return prepared.open(name).folder
     if source is None:
         source = script.get(prepared.data_root() / "raw")
     size = size or 256
-    return script.prepare(source, to or prepared.data_root() / f"{name}-{size}", size)
+    return script.prepare(source, to or prepared.data_root() / f"{name}-{size}", size, **options)
 
 
 def _folders(name: str) -> list[Path]:

@@ -16,6 +16,8 @@ def one_line_errors(command):
             return command(*args, **options)
         except ValueError as error:
             raise click.UsageError(" ".join(str(error).split())) from None
+        except BrokenPipeError:  # the reader of the output, such as `head`, has seen enough
+            raise
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
             raise click.UsageError(f"{error.strerror or error}{where}") from None

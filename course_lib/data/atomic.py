@@ -10,8 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
 
 @contextmanager
 def one_line_errors(target: Path) -> Iterator[None]:
@@ -109,6 +107,9 @@ def _temporary_name(target: Path) -> Path:
 
 def _remove_leftovers(target: Path) -> None:
     """Remove temporary siblings of ``target`` whose process on this machine is dead."""
+    # Here, not above: a machine that only trains on prepared data may lack it.
+    import psutil
+
     pattern = re.compile(re.escape(f".{target.name}.tmp-{_host()}-") + r"(\d+)-[0-9a-f]{8}")
     for sibling in target.parent.iterdir():
         match = pattern.fullmatch(sibling.name)

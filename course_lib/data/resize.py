@@ -31,6 +31,8 @@ def resize_images(images: np.ndarray, size: int | tuple[int, int]) -> np.ndarray
         (N, C, h, w) uint8, rounded.
     """
     height, width = size_pair(size)
+    if (height, width) == images.shape[2:]:
+        return np.array(images)
     out = np.empty((*images.shape[:2], height, width), dtype=np.uint8)
     for start in range(0, len(images), 16):
         chunk = torch.from_numpy(np.array(images[start : start + 16])).float()

@@ -71,6 +71,8 @@ def test_known_sets_say_licence_and_flaws(own, cli, name):
         (("prepare", "folder", "--as", "mine"), "--images DIR --masks DIR --as NAME"),
         (("prepare", "nuclei", "--from", "no.zip"), "no.zip"),
         (("get", "phantoms"), "generated"),
+        (("prepare", "busi", "--drop-unrepairable"), "an option of nuclei, not of busi"),
+        (("prepare", "nuclei", "--without-normal"), "an option of busi, not of nuclei"),
     ],
 )
 def test_errors_are_one_line_with_exit_code_2(own, cli, arguments, part):
