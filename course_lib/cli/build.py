@@ -53,7 +53,7 @@ def build() -> list[str]:
             written.append(f"notebooks/{target.name}")
         target = SOLUTIONS / target.name
         if not _same_cells(solution(source), target):
-            _write(target, _text(execute(solution(source))))
+            _write(target, _text(_executed(source)))
             written.append(f"notebooks/solutions/{target.name}")
     if readme.render(sources()) != readme.current():
         _write(readme.README, readme.render(sources()))
@@ -75,6 +75,16 @@ def stale() -> list[str]:
         orphans = [path for path in folder.glob("[0-9]*.ipynb") if path.stem not in names]
         found += [str(path.relative_to(ROOT)) for path in sorted(orphans)]
     return found
+
+
+def _executed(source: Path) -> NotebookNode:
+    from nbclient.exceptions import CellExecutionError
+
+    try:
+        return execute(solution(source))
+    except CellExecutionError as error:
+        name = f"notebooks/source/{source.name}"
+        raise ValueError(f"{name} does not run: {error.ename}: {error.evalue}") from error
 
 
 def execute(notebook: NotebookNode) -> NotebookNode:

@@ -101,3 +101,9 @@ def test_build_writes_once_and_check_notices_every_change(tiny, tmp_path):
     tiny.write_text(HEAD, encoding="utf-8")
     (tmp_path / "student" / "91_orphan.ipynb").write_text("{}", encoding="utf-8")
     assert build.stale() == ["student/91_orphan.ipynb"]
+
+
+def test_a_source_that_does_not_run_is_named(tiny):
+    tiny.write_text(HEAD + "\n# %%\n1 / 0\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"90_tiny\.py does not run: ZeroDivisionError"):
+        build.build()
