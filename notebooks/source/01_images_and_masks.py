@@ -167,10 +167,10 @@ assert all(np.argmax(values) < 3 for values in lost.values())
 # a sample of tissue with a width, so half a pixel is the finest honest statement, and mm
 # only where the spacing is known. An image squeezed to a square has no single pixel size.
 #
-# Two facts about the *real* masks that come with this course. First, 670 images of nuclei
-# were published, and others later repaired some of the masks. Second, a mask here joins
-# all nuclei of an image: what happens to two that touch? Guess how many of the outlined
-# nuclei you can still count in the joined masks.
+# Two facts about *real* masks. First, 670 images of nuclei were published (DSB2018; some
+# of them come with this course), and others later repaired masks. Second, a mask here
+# joins all nuclei of an image: what happens to two that touch? Guess how many of the
+# outlined nuclei you can still count in the joined masks.
 
 # %% tags=["nbval-check-output"]
 table = common.read_table("dsb2018_groups.csv")
@@ -518,6 +518,7 @@ plain = [not stained[families[name][0]] for name in torn]
 best = [arrange(families[name])[0] for name in torn]
 _, (rough, order), chosen = min(zip(plain, best, torn))
 order, share = list(order), sibling_share(nuclei.cases.group, drawn)
+assert sibling_share(nuclei.cases.group, kept) == 0
 words = np.array(["train", "test"])
 figures.show(
     *drawing.tile_family(
@@ -634,9 +635,10 @@ for name, groups in (("nuclei", table.group), ("BUSI", busi.group)):
 # remain. Say so beside each score. And many of its images carry calipers at the lesion.
 #
 # The last lines are the other half of the lesson. Copies bring no new evidence: 780
-# images of 600 patients are not 780 independent cases. The group is the unit that you
-# split by, *and* the unit that you count when you ask how sure a score is (03). Real
-# groups lie between copies and strangers.
+# images of 600 patients are not 780 independent cases. (A big group outweighs small ones
+# in a mean over images, so the worth lies even below the number of groups.) The group is
+# the unit that you split by, *and* the unit that you count when you ask how sure a score
+# is (03). Real groups lie between copies and strangers.
 #
 # And the normal images? Their masks are all empty: nothing is there.
 #
