@@ -84,6 +84,7 @@ def test_a_case_is_not_changed_by_the_answer_that_comes_first():
         ((1, 2), (1, 2, 3), False),
         (Raised("ValueError"), Raised("ValueError"), True),
         (Raised("ValueError"), 1, False),
+        (Raised("ValueError"), np.ones(2), False),
         ({"a": 1}, {"a": 1.0}, True),
         ({"a": 1}, {"b": 1}, False),
         ({"a"}, {"a"}, True),
