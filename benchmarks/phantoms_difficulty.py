@@ -25,7 +25,8 @@ LEVELS = (0.0, 0.5, 1.0)
 
 def tensors(made: phantoms.Phantoms) -> tuple[torch.Tensor, torch.Tensor]:
     """Images float32 0..1 (N, C, H, W) and labels int64 (N, H, W)."""
-    return torch.from_numpy(made.images) / 255.0, torch.from_numpy(made.masks).long()
+    images = (torch.from_numpy(made.images) / 255.0).to(memory_format=torch.channels_last)
+    return images, torch.from_numpy(made.masks).long()
 
 
 def train(made: phantoms.Phantoms, updates: int, base: int, seed: int) -> torch.nn.Module:
@@ -34,6 +35,7 @@ def train(made: phantoms.Phantoms, updates: int, base: int, seed: int) -> torch.
     draw = torch.Generator().manual_seed(seed)
     images, masks = tensors(made)
     net = models.create("unet", in_channels=images.shape[1], num_classes=1, base=base, norm=True)
+    net = net.to(memory_format=torch.channels_last)  # a fifth faster on CPU
     optimiser = torch.optim.AdamW(net.parameters(), lr=3e-3)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 3e-3, total_steps=updates)
     net.train()
@@ -103,10 +105,10 @@ def main() -> None:
     parser.add_argument("--look", default="mixed", help="mixed or one look with binary masks")
     parser.add_argument("--size", type=int, default=64, help="side in pixels")
     parser.add_argument("--base", type=int, default=16, help="channels of the first level")
-    parser.add_argument("--updates", type=int, default=500, help="optimiser steps")
-    parser.add_argument("--train", type=int, default=800, help="training cases")
-    parser.add_argument("--test", type=int, default=500, help="test cases")
-    parser.add_argument("--pairs", type=int, default=200, help="cases of the paired sets")
+    parser.add_argument("--updates", type=int, default=600, help="optimiser steps")
+    parser.add_argument("--train", type=int, default=1000, help="training cases")
+    parser.add_argument("--test", type=int, default=600, help="test cases")
+    parser.add_argument("--pairs", type=int, default=250, help="cases of the paired sets")
     parser.add_argument("--nets", type=int, default=3, help="nets, each with its own cases")
     parser.add_argument("--first-seed", type=int, default=7000, help="seeds follow from this one")
     parser.add_argument("--machine", default="", help="a line on the machine")

@@ -13,7 +13,7 @@ _TISSUE = 0.36
 def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
     """Image float32 (1, size, size) 0..1, labels uint8 (size, size) 0..3, kind of heart."""
     rng = case.rng("shape")
-    radius = case.level("smallness", 0.17, 0.08, 0.75) * rng.uniform(0.92, 1.08)
+    radius = case.level("smallness", 0.145, 0.072, 1.5) * rng.uniform(0.92, 1.08)
     thick = rng.uniform(0.28, 0.55)
     heart = _Heart(case, rng, radius, thick)
     image = _chest(case, heart)
@@ -92,9 +92,7 @@ def _chest(case: Case, heart: _Heart) -> np.ndarray:
     image += sigmoid((fat - under) / 0.006) * (0.85 + 0.05 * texture - image)
     image *= sigmoid(under / 0.005)
     # The more of the heart's surroundings is tissue instead of lung, the less it stands out.
-    collar = (
-        case.level("contrast", 0.05, 0.6) * heart.radius * (1 + 0.5 * case.field("collar", 1, 6))
-    )
+    collar = case.level("contrast", 0.008, 0.06) * (1 + 0.5 * case.field("collar", 1, 6))
     near = sigmoid((heart.outside + collar) / 0.02)
     return image + near * (_TISSUE + 0.03 * texture - image)
 
@@ -104,11 +102,11 @@ def _add_heart(case: Case, image: np.ndarray, heart: _Heart) -> np.ndarray:
     rng = case.rng("heart")
     width = case.level("softness", 0.003, 0.028) * (heart.radius / 0.14) ** 0.5
     blood = case.level("contrast", 0.92, 0.56)
-    muscle = case.level("contrast", 0.18, 0.36)
+    muscle = case.level("contrast", 0.24, 0.36)
     flow = 1 + 0.06 * case.field("flow", 2, 10)
     fat = case.level("contrast", 0.85, 0.2) * gauss((heart.outside + 0.018) / 0.022)
     patchy = sigmoid((case.field("fat", 2, 9) + 0.2) / 0.3)
-    image = image + 0.35 * fat * patchy * (heart.outside < 0.02)
+    image = image + 0.25 * fat * patchy * (heart.outside < 0.02)
     image = _add_vessels(case, image, heart, blood)
     fibre = muscle + 0.02 * case.field("muscle", 5, 30, 0.5)
     rv_wall = sigmoid((heart.outside + 0.012) / width) * (1 - sigmoid(heart.outside / width))
@@ -158,6 +156,6 @@ def _scan(case: Case, image: np.ndarray) -> np.ndarray:
     image = case.blur(np.maximum(image, 0), 0.004) * np.exp(bias)
     shift = int(case.size * rng.uniform(0.3, 0.5))
     image = image + 0.07 * clutter * rng.uniform() * np.roll(image, shift, 0)
-    sd = case.level("noise", 0.006, 0.09, 1.2)
+    sd = case.level("noise", 0.006, 0.09)
     image = np.hypot(image + sd * case.noise(), sd * case.white("other channel"))
     return np.clip(image * rng.uniform(0.72, 0.98), 0, 1).astype(np.float32)

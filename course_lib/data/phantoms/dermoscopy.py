@@ -47,7 +47,7 @@ def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
 
 def _lesion(case: Case, atypia: float) -> tuple[Blob, np.ndarray]:
     rng = case.rng("shape")
-    radius = case.level("smallness", 0.28, 0.085, 0.75) * rng.uniform(0.92, 1.08)
+    radius = case.level("smallness", 0.235, 0.08, 1.5) * rng.uniform(0.92, 1.08)
     room = max(0.0, 0.46 - 1.15 * radius)
     x, y = 0.5 + room * rng.uniform(-1, 1, 2)
     aspect = np.exp(0.18 * rng.standard_normal())
@@ -94,7 +94,7 @@ def _add_lesion(
     rng = case.rng("pigment")
     brown, dark = _BROWN[rng.integers(len(_BROWN))], _DARK[rng.integers(len(_DARK))]
     base, globules, regress, white = rng.uniform(size=4)
-    width = case.level("softness", 0.006, 0.05) * (radius / 0.25) ** 0.5
+    width = case.level("softness", 0.006, 0.05) * (radius / 0.25) ** 0.25
     grain = min(0.75 * width, 0.012) * case.field("border", 8, 45, 0.6)
     alpha = sigmoid((distance + grain) / width)
     depth = np.clip(distance / radius, 0, 1)
@@ -105,8 +105,8 @@ def _add_lesion(
     mix = np.clip(mix, 0, 1.1)[None]
     colour = brown[:, None, None] + mix * (dark - brown)[:, None, None]
     if regress < 0.15 + 0.25 * atypia:
-        veil = np.array([[0.58, 0.48, 0.50], [0.80, 0.60, 0.56]])[int(white < 0.5)]
-        patch = 0.7 * sigmoid((case.field("regression", 1, 5) - 0.5) / 0.25)
+        veil = np.array([[0.58, 0.48, 0.50], [0.72, 0.50, 0.48]])[int(white < 0.5)]
+        patch = 0.6 * sigmoid((case.field("regression", 1, 5) - 0.5) / 0.25)
         colour = colour + patch * (veil[:, None, None] - colour)
     opacity = case.level("contrast", 0.95, 0.2) * (1 + 0.08 * case.field("opacity", 2, 8))
     halo = 0.05 * gauss((distance + 1.5 * width) / (0.02 + width))
@@ -178,7 +178,7 @@ def _add_ruler(case: Case, image: np.ndarray) -> np.ndarray:
 
 def _photograph(case: Case, image: np.ndarray) -> np.ndarray:
     """Sensor noise, mostly common to the channels as after demosaicing."""
-    sd = case.level("noise", 0.004, 0.065, 1.2)
+    sd = case.level("noise", 0.004, 0.065)
     own = np.stack([case.white(f"colour {c}") for c in range(3)])
     noise = 0.8 * case.noise() + 0.3 * own
     image = image + sd * np.sqrt(np.clip(image, 0.02, 1)) * noise

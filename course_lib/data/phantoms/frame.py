@@ -74,7 +74,7 @@ class Case:
 
     def noise(self) -> np.ndarray:
         """Unit noise: white per pixel plus grain that a net cannot simply average away."""
-        return 0.7 * self.white() + 0.75 * self.field("grain", 8, 30, 0.3)
+        return 0.65 * self.white() + 0.95 * self.field("grain", 6, 26, 0.5)
 
     def blur(self, image: np.ndarray, width: float) -> np.ndarray:
         """Gaussian blur of the last two axes; `width` is a share of the side."""

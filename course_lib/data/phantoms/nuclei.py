@@ -23,10 +23,14 @@ def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
     return _fluorescence(case, body), mask, "fluorescence"
 
 
+def _mean_radius(case: Case) -> float:
+    return case.level("smallness", 0.088, 0.03, 1.5)
+
+
 def _place(case: Case, crowded: bool) -> list[Blob]:
     """Nuclei around cluster centres, kept apart by a gap that clutter closes."""
     rng = case.rng("shape")
-    radius = case.level("smallness", 0.095, 0.032, 0.75) * rng.uniform(0.92, 1.08)
+    radius = _mean_radius(case) * rng.uniform(0.92, 1.08)
     share = rng.uniform(0.1, 0.3) + 0.08 * crowded
     wanted = int(np.clip(share / (np.pi * radius**2), 4, MOST))
     centres = rng.uniform(0.1, 0.9, (5, 2))
@@ -66,10 +70,11 @@ def _out_of_focus(case: Case) -> np.ndarray:
     """Blurred nuclei of other planes and specks of debris, none of them labelled."""
     rng, clutter = case.rng("clutter"), case.factors["clutter"]
     layer = np.zeros((case.size, case.size), np.float32)
-    for n in range(14):
+    amount = clutter * case.level("smallness", 5, 16)
+    for n in range(16):
         x, y, tone, radius = rng.uniform(size=4)
-        shape = blob(rng, x, y, 0.04 + 0.05 * radius, 0.05)
-        strength = np.clip(14 * clutter - n, 0, 1)
+        shape = blob(rng, x, y, _mean_radius(case) * (0.9 + 0.7 * radius), 0.05)
+        strength = np.clip(amount - n, 0, 1)
         if strength:
             box, distance = stamp(case, shape, 0.08)
             layer[box] += strength * (0.12 + 0.33 * tone) * sigmoid(distance / 0.018)
@@ -92,7 +97,7 @@ def _fluorescence(case: Case, body: np.ndarray) -> np.ndarray:
     glow = case.level("clutter", 0.05, 0.3) * case.blur(body, 0.06)
     light = signal * (body + 0.6 * _out_of_focus(case)) + haze + signal * glow
     light = np.maximum(case.blur(light, 0.0045), 0)
-    photons = case.level("noise", 30, 5.5) ** 2
+    photons = case.level("noise", 30, 5.5, 0.7) ** 2
     light = light + np.sqrt(light / photons) * case.noise()
     light = light + case.level("noise", 0.004, 0.022) * case.white("read noise")
     gain = np.exp(rng.uniform(np.log(0.1), np.log(0.8))) / signal**0.45
@@ -116,7 +121,7 @@ def _stained(case: Case, body: np.ndarray) -> np.ndarray:
     veil = 0.12 * case.factors["clutter"] * np.maximum(case.field("veil", 1, 6), 0)
     density = np.maximum(nuclear + veil, 0) * blue[:, None, None] * 1.4
     density = case.blur(density + eosin * pink[:, None, None], 0.0045)
-    sd = case.level("noise", 0.005, 0.075, 1.2)
+    sd = case.level("noise", 0.005, 0.075)
     image = 0.95 * np.exp(-density) + sd * case.noise()
     image = image + 0.35 * sd * np.stack([case.white(f"colour {c}") for c in range(3)])
     return np.clip(image, 0, 1).astype(np.float32)

@@ -30,7 +30,7 @@ def draw(case: Case) -> tuple[np.ndarray, np.ndarray, str]:
 def _lesion(case: Case, malignancy: float) -> tuple[Blob, np.ndarray]:
     """Benign ones are smooth ovals wider than tall, malignant ones irregular and upright."""
     rng = case.rng("shape")
-    radius = case.level("smallness", 0.235, 0.078, 0.8) * rng.uniform(0.92, 1.08)
+    radius = case.level("smallness", 0.23, 0.078, 1.5) * rng.uniform(0.92, 1.08)
     x, y = rng.uniform(0.3, 0.7), rng.uniform(0.34, 0.62)
     aspect = np.exp(0.5 - 0.75 * malignancy + 0.15 * rng.standard_normal())
     angle = 0.18 * rng.standard_normal()
@@ -110,9 +110,9 @@ def _add_lesion(
 def _scan(case: Case, tissue: np.ndarray) -> np.ndarray:
     """Speckle, noise floor, log compression to gray."""
     rng = case.rng("scan")
-    weight = case.level("noise", 0.13, 0.85, 1.2)
+    weight = case.level("noise", 0.13, 0.85)
     speckle = 20 * np.log10(0.03 + fields.envelope(case.rng("speckle"), case.size, 80, 0.55))
-    level = tissue + weight * (speckle + 2.5) + 1.2 * case.factors["noise"] * case.white()
+    level = tissue + weight * (speckle + 2.5) + 2.2 * case.factors["noise"] * case.noise()
     floor = -44 + case.level("noise", 0, 9) + 3 * case.field("floor", 8, 40, 0.2)
     level = 4.3429 * np.logaddexp(level / 4.3429, floor / 4.3429)
     gray = np.clip((level + rng.uniform(30, 37)) / rng.uniform(44, 54), 0, 1)

@@ -27,7 +27,7 @@ class _Body:
 
     def __init__(self, case: Case):
         rng = case.rng("shape")
-        self.scale = case.level("smallness", 1.06, 0.7, 0.8) * rng.uniform(0.96, 1.04)
+        self.scale = case.level("smallness", 1.0, 0.66, 1.5) * rng.uniform(0.96, 1.04)
         self.cx, self.cy = 0.5 + 0.02 * rng.uniform(-1, 1), 0.49 + 0.03 * rng.uniform(-1, 1)
         self.x, self.y = (case.x - self.cx) / self.scale, (case.y - self.cy) / self.scale
         warp = 0.01 * case.field("warp", 2, 7)
@@ -142,7 +142,7 @@ def expose(case: Case, density: np.ndarray) -> np.ndarray:
     light = np.exp(-density)
     light = 0.94 * light + 0.06 * case.blur(light, 0.08)
     light = case.blur(light, 0.0035)
-    photons = case.level("noise", 75, 11, 0.8) ** 2
+    photons = case.level("noise", 70, 12, 0.7) ** 2
     light = light + np.sqrt(light / photons) * case.noise()
     film = -np.log(np.clip(light, 0.01, 1.5))
     low, span = rng.uniform(0.0, 0.12), rng.uniform(1.45, 1.75)
