@@ -43,12 +43,13 @@ def check() -> None:
 @click.option("-p", "exact", nargs=2, multiple=True, metavar="NAME VALUE", help="Any parameter.")
 @click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True)
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "runs" / "course")
+@click.option("--timeout", type=click.IntRange(1), help="Seconds that one cell may take.")
 @click.option("--keep", is_flag=True, help="Keep the results in notebooks/results.")
 @one_line_errors
-def run(numbers, profile, data, device, exact, jobs, out, keep) -> None:
+def run(numbers, profile, data, device, exact, jobs, out, timeout, keep) -> None:
     """Run notebooks headless (all, or those with the given numbers) and write a report."""
     wide = {name: text for name, text in (("data", data), ("device", device)) if text}
-    plans = runner.plan(runner.find(numbers), profile, wide, dict(exact), out)
+    plans = runner.plan(runner.find(numbers), profile, wide, dict(exact), out, timeout)
     outcomes = runner.execute_with_bars(plans, jobs)
     page = reporter.write(out, profile)
     click.echo(f"Report: {_short(page)}")

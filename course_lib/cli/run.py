@@ -33,6 +33,7 @@ class Plan:
     parameters: dict[str, Any]
     folder: Path
     profile: str
+    cell_seconds: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,12 @@ def find(numbers: tuple[str, ...]) -> list[Path]:
 
 
 def plan(
-    notebooks: list[Path], profile: str, wide: dict[str, str], exact: dict[str, str], out: Path
+    notebooks: list[Path],
+    profile: str,
+    wide: dict[str, str],
+    exact: dict[str, str],
+    out: Path,
+    cell_seconds: int | None = None,
 ) -> list[Plan]:
     """Check every parameter of every notebook before anything starts.
 
@@ -71,6 +77,7 @@ def plan(
         wide: values (as text) for the notebooks that have such a parameter, at least one of them.
         exact: values that every one of the notebooks must have.
         out: folder; each run gets its own one below.
+        cell_seconds: longest time of one cell; None: as the profile says.
 
     Raises:
         ValueError: for a parameter that is unknown or out of range, or a data set that is missing.
@@ -87,7 +94,8 @@ def plan(
             _find_data(values["data"])
         folder = (out / path.stem).resolve()
         values |= {"profile": profile, "out_dir": str(folder)}
-        plans.append(Plan(path, values, folder, profile))
+        limit = cell_seconds or CELL_SECONDS[profile]
+        plans.append(Plan(path, values, folder, profile, limit))
     return plans
 
 
@@ -127,9 +135,8 @@ def _execute(item: Plan, threads: int, progress: Callable[[str, int, int], None]
     shutil.rmtree(item.folder, ignore_errors=True)
     item.folder.mkdir(parents=True)
     write_json(item.folder / "parameters.json", item.parameters)
-    limit = CELL_SECONDS[item.profile]
     begun = time.perf_counter()
-    error = _run_process(item, threads, limit, lambda at, of: progress(name, at, of))
+    error = _run_process(item, threads, lambda at, of: progress(name, at, of))
     seconds = round(time.perf_counter() - begun, 1)
     if error is None:
         error = _missing_result(item)
@@ -138,10 +145,10 @@ def _execute(item: Plan, threads: int, progress: Callable[[str, int, int], None]
     return outcome
 
 
-def _run_process(item: Plan, threads: int, limit: int, progress) -> dict | None:
+def _run_process(item: Plan, threads: int, progress) -> dict | None:
     command = [sys.executable, "-m", "course_lib.cli.execute", str(item.notebook)]
     command += [str(item.folder / f"{item.notebook.stem}.ipynb")]
-    command += [str(item.folder / "parameters.json"), str(limit)]
+    command += [str(item.folder / "parameters.json"), str(item.cell_seconds)]
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "MKL_NUM_THREADS": str(threads),
@@ -153,7 +160,7 @@ def _run_process(item: Plan, threads: int, limit: int, progress) -> dict | None:
         process = subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=errors, text=True, cwd=ROOT, env=environment
         )
-        clock = threading.Timer(limit + GRACE, process.kill)
+        clock = threading.Timer(item.cell_seconds + GRACE, process.kill)
         clock.start()
         last, said = 0, None
         with process:

@@ -110,10 +110,9 @@ def test_failures_end_their_own_run_only(course_of, cli, tmp_path):
 
 
 def test_a_cell_that_takes_too_long_is_stopped(course_of, cli, tmp_path, monkeypatch):
-    monkeypatch.setitem(run.CELL_SECONDS, "fast", 3)
     monkeypatch.setattr(run, "GRACE", 20)
     course_of(**{"90_slow": notebook("import time\ntime.sleep(60)")})
-    result = cli("run", "90", "--out", tmp_path / "out")
+    result = cli("run", "90", "--timeout", "3", "--out", tmp_path / "out")
     assert result.exit_code == 1
     assert "longer than 3 s" in result.output
     assert "cell 4" in result.output
