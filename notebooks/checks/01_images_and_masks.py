@@ -73,6 +73,7 @@ EXERCISES = {
             (CENTRE, (6, 6)),
             (CENTRE, (1, 1)),
             (np.zeros((4, 5), dtype=int), (2, 3)),
+            (np.array([[0, 0, 0, 1], [2, 2, 3, 3]]), (4, 2)),
         ),
         hints=(
             "Which values may come out? Only values that went in: choose pixels, do not average.",
@@ -93,6 +94,7 @@ EXERCISES = {
             (tensor([7, 7, 7]),),
             (tensor([0, 0, 0, 4]),),
             (tensor([0, 0], [2, 2]),),
+            (torch.full((5, 5), 0.1),),
         ),
         hints=(
             "Two numbers an image: its mean and its standard deviation, over all pixels.",

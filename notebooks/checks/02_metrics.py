@@ -57,11 +57,12 @@ def only_big():
     return found
 
 
-INF = float("inf")
+NAN, INF = float("nan"), float("inf")
 EMPTY, DOT = mask("00", "00"), mask("10", "00")
 THREE = mask("1000010", "0000000", "0010000")
 HITS = mask("1000010", "0000000", "0000101")
 CORNERS = mask("100", "010", "000")
+TWO_TOUCHES, BAR = mask("101"), mask("111")
 
 EXERCISES = {
     "02-1": Exercise(
@@ -83,6 +84,10 @@ EXERCISES = {
             Wrong({0: 0.5, 5: 0.25}, "That is IoU: Dice counts the overlap in both masks."),
             Wrong({2: 0.75, 3: 0.75}, "A missed lesion scores .75: true negatives got in."),
             Wrong({0: 0.7143, 2: 0.5}, "Smoothing is for gradients, not for a score."),
+            Wrong(
+                {0: 0.6667, 3: NAN},
+                "A false alarm is not undefined: that is how it left MONAI's mean.",
+            ),
             Wrong({0: 0.6667, 4: 0}, "The formula says 0/0; the policy comes later, once."),
             Wrong({0: 0.6667, 4: 1}, "The formula says 0/0; the policy comes later, once."),
         ),
@@ -96,6 +101,7 @@ EXERCISES = {
             ([], [INF, INF]),
             ([], []),
             ([0] * 99 + [28.3], [0] * 99),
+            ([3, 4], []),
         ),
         hints=(
             "You need two percentiles, one for each direction: np.percentile(d_ab, 95).",
@@ -118,6 +124,7 @@ EXERCISES = {
             (0.63, 0.69, 2),
             (0.800, 0.843, 3),
             (1, 1, 2),
+            (0.60, 0.80, 2),
         ),
         hints=(
             "One pair of counts obeys Dice = 2I / (1 + I). What would each printed number allow?",
@@ -127,12 +134,14 @@ EXERCISES = {
         wrong=(
             Wrong(dict(enumerate([0, 0, 0, 0, 0, 1])), "Printed numbers are intervals."),
             Wrong(
-                dict(enumerate([1, 0, 0, 0, 0, 1])), "You let Dice be rounded: I is rounded too."
+                dict(enumerate([1, 0, 0, 0, 0, 1])),
+                "Both printed numbers are rounded: two intervals must meet.",
             ),
             Wrong(
                 dict(enumerate([1, 1, 1, 1, 1, 1])),
                 "The mean of a concave function is below it: a bound is not the identity.",
             ),
+            Wrong({0: 1, 4: 0, 6: 1}, "Intervals have two ends: Dice can also be too large for I."),
         ),
     ),
     "02-4": Exercise(
@@ -144,6 +153,7 @@ EXERCISES = {
             (HITS, np.zeros_like(THREE)),
             (np.ones_like(THREE), THREE),
             (mask("100", "000", "000"), CORNERS),
+            (TWO_TOUCHES, BAR),
         ),
         hints=(
             "Label first: labels, number = scipy.ndimage.label(target).",
@@ -158,6 +168,8 @@ EXERCISES = {
             ),
             Wrong({0: 1, 1: 1}, "One hit is not all hits: label first."),
             Wrong({0: 0.5, 5: 1}, "Pixels that touch at a corner are two lesions: 4-connected."),
+            Wrong({0: 0.5, 6: 2}, "One lesion that is touched in two places is found once."),
+            Wrong({0: 0.5, 6: 0}, "Touched is found: one common pixel is enough."),
         ),
     ),
 }

@@ -58,7 +58,7 @@ def cluster_bootstrap(scores, groups, draws):
 EXERCISES = {
     "03-1": Exercise(
         reference=unet_parameters,
-        cases=((64, 3, 1), (64, 1, 1), (32, 3, 1), (4, 3, 1), (8, 3, 4)),
+        cases=((64, 3, 1), (64, 1, 1), (32, 3, 1), (4, 3, 1), (8, 3, 4), (8, 3, 1, 3)),
         hints=(
             "Start with one 3 by 3 convolution: how many numbers does it hold?",
             "One level is two convolutions, each with a bias. Then add up the levels.",
@@ -69,6 +69,7 @@ EXERCISES = {
             Wrong({0: 27_898_305}, "How many channels are there after the concatenation?"),
             Wrong({0: 12_205_377}, "The kernel is 3 by 3: nine weights, not three."),
             Wrong({0: 31_031_680}, "65 numbers are missing: what turns 64 channels into a mask?"),
+            Wrong({0: 31_031_745, 5: 485_817}, "How often is the image halved? Use depth."),
         ),
     ),
     "03-2": Exercise(
@@ -99,11 +100,12 @@ EXERCISES = {
             (torch.cat([LOGITS, EMPTY - 3]), torch.cat([MASK, EMPTY])),
             (EMPTY - 20, EMPTY),
             (40 * MASK - 20, MASK),
+            (LOGITS, MASK, 0.5),
         ),
         hints=(
             "Logits are not probabilities: apply the sigmoid, once.",
             "Sum over channel, height and width, so that one number an image is left.",
-            "1 - (2 * sum(p * y) + 1) / (sum(p) + sum(y) + 1), then the mean over the images.",
+            "1 - (2 * sum(p * y) + smooth) / (sum(p) + sum(y) + smooth), then the mean.",
         ),
         wrong=(
             Wrong({1: 0.2669}, "Sum over pixels, but take the mean over images."),
@@ -112,6 +114,7 @@ EXERCISES = {
             Wrong({0: 0.1016}, "Squared sums are a published form too; this one has plain sums."),
             Wrong({0: 0.2487}, "With so little smoothing an empty image gives almost no gradient."),
             Wrong({0: 0.1176}, "You thresholded. Where should the gradient come from?"),
+            Wrong({0: 0.2341, 4: 0.2341}, "Use the argument smooth: here it is not 1."),
         ),
     ),
     "03-4": Exercise(
@@ -121,9 +124,10 @@ EXERCISES = {
             ([0.9, 0.7, 0.5], "abc", [[0, 0, 1], [2, 2, 0]]),
             ([0.7, 0.7, 0.7], "abc", [[0, 1, 2], [1, 1, 1]]),
             ([0.8, 0.6], "aa", [[0], [0]]),
+            ([0.5, 0.9, 0.7], "cab", [[0, 0, 1], [2, 2, 0]]),
         ),
         hints=(
-            "Collect the scores of each group first.",
+            "Collect the scores of each group first; group number k is sorted(set(groups))[k].",
             "A draw is a list of group numbers: put the scores of those groups together.",
             "One mean a draw, then np.percentile(means, [2.5, 97.5]).",
         ),
@@ -132,6 +136,7 @@ EXERCISES = {
             Wrong({0: (0.515, 0.885)}, "Another question: here each patient has one vote."),
             Wrong({0: (0.4605, 1.1395)}, "A Dice above 1? The spread of cases is not the doubt."),
             Wrong({1: (0.7025, 0.7975)}, "A group that is drawn twice counts twice."),
+            Wrong({4: (0.6333, 0.6333)}, "Group 0 is the first in the alphabet, not in the list."),
         ),
     ),
 }

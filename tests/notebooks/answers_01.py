@@ -64,7 +64,7 @@ def row_by_row(x):
 def in_numpy(x):
     centred = x.numpy() - x.numpy().mean()
     root = math.sqrt((centred**2).mean())
-    return centred / root if root else centred
+    return centred / root if root > 1e-6 else 0 * centred
 
 
 def cut_at_count(groups, fraction, order):
@@ -185,13 +185,21 @@ _MIDDLE = np.zeros((6, 6))
 _MIDDLE[2:4, 2:4] = 1
 _ONLY_TWO, _ONLY_FOUR = np.arange(8) // 2 == 2, np.arange(8) < 4
 GOLDEN = {
-    "01-1": [[[0, 0, 2, 2]] * 2, [[0, 2, 2]] * 2, _MIDDLE, [[1]], np.zeros((2, 3))],
+    "01-1": [
+        [[0, 0, 2, 2]] * 2,
+        [[0, 2, 2]] * 2,
+        _MIDDLE,
+        [[1]],
+        np.zeros((2, 3)),
+        [[0, 1]] * 2 + [[2, 3]] * 2,
+    ],
     "01-2": [
         [[-1, 1]],
         [[-_ROOT, 0, _ROOT]],
         [[0, 0, 0]],
         [[_LOW, _LOW, _LOW, _HIGH]],
         [[-1, -1], [1, 1]],
+        np.zeros((5, 5)),
     ],
     "01-3": [
         _ONLY_TWO,

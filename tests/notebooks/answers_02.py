@@ -24,6 +24,10 @@ def smoothed(pred, target):
     return (2 * (pred & target).sum() + 1) / (pred.sum() + target.sum() + 1)
 
 
+def false_alarm_is_undefined(pred, target):
+    return empty_is_one(pred, target) if target.any() else NAN
+
+
 def empty_is_zero(pred, target):
     return ratio(2 * (pred & target).sum(), pred.sum() + target.sum(), 0.0)
 
@@ -83,6 +87,17 @@ def only_dice_rounded(iou, dice, decimals):
     return round(2 * iou / (1 + iou), decimals) == dice
 
 
+def only_iou_rounded(iou, dice, decimals):
+    half = 0.5 / 10**decimals
+    low, high = (2 * i / (1 + i) for i in (iou - half, iou + half))
+    return low <= dice <= high
+
+
+def lower_end_only(iou, dice, decimals):
+    half = 0.5 / 10**decimals
+    return 2 * (iou - half) / (1 + iou - half) <= dice + half
+
+
 def only_a_bound(iou, dice, decimals):
     return dice <= 2 * iou / (1 + iou)
 
@@ -116,6 +131,15 @@ def eight_connected(pred, target):
     return ratio(len(np.unique(labels[pred & target])), number)
 
 
+def pieces_of_the_overlap(pred, target):
+    return ratio(ndimage.label(pred & target)[1], ndimage.label(target)[1])
+
+
+def fully_covered(pred, target):
+    labels, number = ndimage.label(target)
+    return ratio(sum(pred[labels == k].all() for k in range(1, number + 1)), number)
+
+
 def by_unique_labels(pred, target):
     labels, number = ndimage.label(target)
     return ratio(len(set(labels[pred].tolist()) - {0}), number)
@@ -126,6 +150,7 @@ WRONG = {
         (iou, "overlap in both"),
         (accuracy, "true negatives"),
         (smoothed, "for gradients"),
+        (false_alarm_is_undefined, "MONAI"),
         (empty_is_zero, "policy comes later"),
         (empty_is_one, "policy comes later"),
     ],
@@ -137,8 +162,10 @@ WRONG = {
     ],
     "02-3": [
         (exact, "intervals"),
-        (only_dice_rounded, "I is rounded too"),
+        (only_dice_rounded, "two intervals must meet"),
+        (only_iou_rounded, "two intervals must meet"),
         (only_a_bound, "concave"),
+        (lower_end_only, "two ends"),
     ],
     "02-4": [
         (pixel_recall, "one vote"),
@@ -146,6 +173,8 @@ WRONG = {
         (lesion_precision, "reference's lesions"),
         (any_hit, "label first"),
         (eight_connected, "4-connected"),
+        (pieces_of_the_overlap, "found once"),
+        (fully_covered, "one common pixel"),
     ],
 }
 OTHER_STYLE = {
@@ -156,7 +185,7 @@ OTHER_STYLE = {
 }
 GOLDEN = {
     "02-1": [2 / 3, 1.0, 0.0, 0.0, NAN, 0.4],
-    "02-2": [3.4, 5.5, 3.0, INF, NAN, 0.0],
-    "02-3": [True, False, True, False, False, True],
-    "02-4": [0.5, 2 / 3, 0.0, NAN, 1.0, 0.5],
+    "02-2": [3.4, 5.5, 3.0, INF, NAN, 0.0, INF],
+    "02-3": [True, False, True, False, False, True, False],
+    "02-4": [0.5, 2 / 3, 0.0, NAN, 1.0, 0.5, 1.0],
 }

@@ -22,6 +22,10 @@ def no_head(base, in_channels, num_classes, depth=4):
     return count(base, in_channels, num_classes, depth) - base * num_classes - num_classes
 
 
+def always_four_levels(base, in_channels, num_classes, depth=4):
+    return count(base, in_channels, num_classes)
+
+
 def count(base, in_channels, num_classes, depth=4, bias=1, joined=2, kernel=9):
     def conv(before, after, size=kernel):
         return size * before * after + bias * after
@@ -92,8 +96,12 @@ def thresholded(logits, target, smooth=1.0):
     return per_image(logits, target, lambda z: (z > 0).float())
 
 
-def with_a_loop(logits, target, smooth=1.0):
+def always_smoothed_by_one(logits, target, smooth=1.0):
     return per_image(logits, target, torch.sigmoid)
+
+
+def with_a_loop(logits, target, smooth=1.0):
+    return per_image(logits, target, torch.sigmoid, lambda p, y: ratio(p, y, smooth))
 
 
 def draws_images(scores, groups, draws):
@@ -118,6 +126,10 @@ def set_of_the_draw(scores, groups, draws):
     return other_bootstrap(scores, groups, [sorted(set(draw)) for draw in draws])
 
 
+def first_come_first_named(scores, groups, draws):
+    return other_bootstrap(scores, [list(groups).index(name) for name in groups], draws)
+
+
 def other_bootstrap(scores, groups, draws):
     names = np.unique(list(groups))
     where = {k: np.flatnonzero(np.array(list(groups)) == name) for k, name in enumerate(names)}
@@ -134,6 +146,7 @@ WRONG = {
         (no_concat, "after the concatenation"),
         (three_weights, "nine weights"),
         (no_head, "65 numbers"),
+        (always_four_levels, "Use depth"),
     ],
     "03-2": [
         (stride_ignored, "two pixels wide"),
@@ -147,12 +160,14 @@ WRONG = {
         (squared, "plain sums"),
         (hardly_smoothed, "almost no gradient"),
         (thresholded, "gradient come from"),
+        (always_smoothed_by_one, "argument smooth"),
     ],
     "03-4": [
         (draws_images, "whole patients"),
         (one_vote_a_group, "one vote"),
         (mean_and_sd, "above 1"),
         (set_of_the_draw, "counts twice"),
+        (first_come_first_named, "alphabet"),
     ],
 }
 OTHER_STYLE = {
@@ -162,8 +177,8 @@ OTHER_STYLE = {
     "03-4": other_bootstrap,
 }
 GOLDEN = {
-    "03-1": [31_031_745, 31_030_593, 7_760_097, 121_725, 485_844],
+    "03-1": [31_031_745, 31_030_593, 7_760_097, 121_725, 485_844, 120_825],
     "03-2": [1, 3, 5, 10, 7, 140],
-    "03-3": [0.234063580, 0.3327, 0.0, 0.0],
-    "03-4": [(0.5225, 0.8925), (0.6383, 0.8283), (0.7, 0.7), (0.7, 0.7)],
+    "03-3": [0.234063580, 0.3327, 0.0, 0.0, 0.241175],
+    "03-4": [(0.5225, 0.8925), (0.6383, 0.8283), (0.7, 0.7), (0.7, 0.7), (0.6383, 0.8283)],
 }
