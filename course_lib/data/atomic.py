@@ -11,24 +11,40 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+_ADVICE = {
+    "free space there or choose another folder": ("ENOSPC", "EFBIG", "EDQUOT"),
+    "a file is in the way; choose another folder": ("EEXIST", "ENOTDIR", "EISDIR"),
+    "the place is not writable; choose another folder": ("EACCES", "EPERM", "EROFS"),
+}
+
+
 @contextmanager
 def one_line_errors(target: Path) -> Iterator[None]:
     """Turn an ``OSError`` met while writing into one line for the user.
 
     Raises:
-        ValueError: Names ``target`` and the system's reason (no space left, not a directory).
+        ValueError: Names ``target``, the system's reason (no space left, not a directory) and
+            what helps against it.
     """
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ValueError(
-            f"cannot write {target}: {reason}; free space there or choose another folder"
-        ) from error
+        raise ValueError(f"cannot write {target}: {reason}; {_advice(error.errno)}") from error
 
 
-def write_file(path: Path, content: bytes) -> None:
-    """Write ``content`` beside ``path``, flush it to the disk and rename it to ``path``."""
+def _advice(number: int | None) -> str:
+    name = errno.errorcode.get(number, "")
+    fitting = (advice for advice, names in _ADVICE.items() if name in names)
+    return next(fitting, "choose another folder")
+
+
+def write_file(path: Path, content: bytes | memoryview) -> None:
+    """Write ``content`` beside ``path``, flush it to the disk and rename it to ``path``.
+
+    Raises:
+        ValueError: The disk is full, the place is not writable, or lies below a file.
+    """
     with one_line_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_leftovers(path)
@@ -107,8 +123,10 @@ def _temporary_name(target: Path) -> Path:
 
 def _remove_leftovers(target: Path) -> None:
     """Remove temporary siblings of ``target`` whose process on this machine is dead."""
-    # Here, not above: a machine that only trains on prepared data may lack it.
-    import psutil
+    try:
+        import psutil
+    except ImportError:  # a machine that only trains may lack it; leftovers stay
+        return
 
     pattern = re.compile(re.escape(f".{target.name}.tmp-{_host()}-") + r"(\d+)-[0-9a-f]{8}")
     for sibling in target.parent.iterdir():

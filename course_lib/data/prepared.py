@@ -25,7 +25,15 @@ from pathlib import Path
 
 from course_lib.data import atomic
 from course_lib.data.dataset import Dataset, from_arrays
-from course_lib.data.prepared_read import file_problems, load_array, read_cases, read_descriptor
+from course_lib.data.prepared_read import (
+    MEND,
+    array_problems,
+    file_problems,
+    full_problems,
+    load_array,
+    read_cases,
+    read_descriptor,
+)
 from course_lib.data.prepared_verify import verify
 from course_lib.data.prepared_write import write
 from course_lib.data.resize import size_pair
@@ -137,24 +145,25 @@ def _read(folder: Path, verify: str) -> Dataset:
     about = read_descriptor(folder)
     problems = file_problems(folder, about, verify)
     if problems:
-        raise ValueError(
-            f"{folder} is damaged: {problems[0]}; remove the folder and prepare it again"
-        )
+        raise ValueError(f"{folder} is damaged: {problems[0]}; {MEND}")
     arrays = {
         item["path"]: load_array(folder / item["path"])
         for item in about["resources"]
         if item["path"].endswith(".npy")
     }
-    masks = arrays["masks.npy"]
-    dataset = Dataset(
+    images, masks, full = (arrays.get(f"{key}.npy") for key in ("images", "masks", "masks_full"))
+    cases = read_cases(folder / "cases.csv")
+    problems = array_problems(images, masks, cases)
+    if full is not None and not problems:
+        problems = full_problems(full, cases)
+    if problems:
+        raise ValueError(f"{folder} is damaged: {problems[0]}; {MEND}")
+    return Dataset(
         name=about["name"],
         folder=folder,
-        cases=read_cases(folder / "cases.csv"),
+        cases=cases,
         descriptor=about,
-        all_images=arrays["images.npy"],
+        all_images=images,
         all_masks=masks,
-        all_full=arrays.get("masks_full.npy", masks),
+        all_full=masks if full is None else full,
     )
-    if not len(dataset.cases) == len(dataset.all_images) == len(masks):
-        raise ValueError(f"{folder} is damaged: counts of images, masks and cases differ")
-    return dataset

@@ -125,12 +125,39 @@ def test_no_space_left_keeps_the_old_set(tmp_path, monkeypatch):
 
 def test_a_path_below_a_file_is_one_line(tmp_path):
     (tmp_path / "file").write_text("a file", encoding="utf-8")
+    ending = "(Not a directory|File exists); a file is in the way; choose another folder$"
     for folder in (tmp_path / "file" / "set", tmp_path / "file" / "deep" / "set"):
-        with pytest.raises(ValueError, match=r"cannot write .*set: (Not a directory|File exists)"):
+        with pytest.raises(ValueError, match=f"cannot write .*set: {ending}"):
             prepared.write(folder, **sample())
-        with pytest.raises(ValueError, match=r"cannot write .*csv: (Not a directory|File exists)"):
+        with pytest.raises(ValueError, match=f"cannot write .*csv: {ending}"):
             splits.write(folder, "default", ["a"], ["train"])
     assert names(tmp_path) == ["file"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_place_below_a_device_is_no_question_of_space():
+    with pytest.raises(ValueError, match=r"cannot write /dev/full/x: .*; a file is in the way"):
+        atomic.write_file(Path("/dev/full/x"), b"content")
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("ENOSPC", "free space there or choose another folder"),
+        ("EDQUOT", "free space there or choose another folder"),
+        ("EACCES", "the place is not writable; choose another folder"),
+        ("EROFS", "the place is not writable; choose another folder"),
+        ("EIO", "choose another folder"),
+    ],
+)
+def test_the_advice_fits_the_reason(tmp_path, name, advice):
+    number = getattr(errno, name)
+    with (
+        pytest.raises(ValueError, match="cannot write") as error,
+        atomic.one_line_errors(tmp_path),
+    ):
+        raise OSError(number, os.strerror(number))
+    assert str(error.value) == f"cannot write {tmp_path}: {os.strerror(number)}; {advice}"
 
 
 def test_processes_that_write_at_once_agree(tmp_path):

@@ -6,10 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from prepared_sample import CLASSES, names, sample
+from prepared_sample import names, sample
 
 from course_lib.data import prepared, splits
-from course_lib.data.prepared_read import file_hash
 
 
 @pytest.fixture
@@ -261,153 +260,6 @@ def test_embedded_sets_are_created_once(root, monkeypatch):
     assert names(root) == ["phantoms"]
     assert prepared.open("phantoms", size=8).images.shape[2:] == (8, 8)
     assert len(calls) == 2
-
-
-@pytest.mark.parametrize(
-    ("file", "change", "words"),
-    [
-        ("images.npy", lambda b: b[:-1], r"images\.npy has 6271 bytes instead of 6272"),
-        ("masks.npy", lambda b: b[:-1] + b"\x01\x00", r"masks\.npy has 2177 bytes"),
-        ("masks_full.npy", None, r"masks_full\.npy is missing"),
-        ("datapackage.json", lambda b: b[:99], "datapackage.json is missing or broken"),
-        ("datapackage.json", lambda b: b'{"resources": []}', "lacks images or masks"),
-        ("datapackage.json", None, "datapackage.json is missing or broken"),
-    ],
-)
-def test_a_damaged_folder_is_refused(folder, file, change, words):
-    path = folder / file
-    path.write_bytes(change(path.read_bytes())) if change else path.unlink()
-    with pytest.raises(ValueError, match=words):
-        prepared.open(folder)
-
-
-def test_a_wrong_digest_is_found_and_mended(folder):
-    path = folder / "images.npy"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    prepared.open(folder)  # sizes agree
-    with pytest.raises(ValueError, match=r"images\.npy has another sha256 .*prepare it again"):
-        prepared.open(folder, verify="hash")
-    prepared.write(folder, **sample())
-    assert path.read_bytes() == whole
-    with pytest.raises(ValueError, match='verify must be "sizes" or "hash"'):
-        prepared.open(folder, verify="all")
-
-
-def forge(folder, **files):
-    """Replace files and make the descriptor agree, as a faulty program might."""
-    about = json.loads((folder / "datapackage.json").read_text(encoding="utf-8"))
-    for item in about["resources"]:
-        new = files.get(item["path"].replace(".", "_"))
-        if new is not None:
-            new(folder / item["path"])
-            item["bytes"] = (folder / item["path"]).stat().st_size
-            item["hash"] = file_hash(folder / item["path"])
-    (folder / "datapackage.json").write_text(json.dumps(about), encoding="utf-8")
-
-
-def edit(change):
-    def new(path):
-        if path.suffix == ".csv":
-            text = path.read_text(encoding="utf-8")
-            path.write_text(change(text), encoding="utf-8")
-        else:
-            np.save(path, change(np.load(path)))
-
-    return new
-
-
-@pytest.mark.parametrize(
-    ("files", "words"),
-    [
-        ({"masks_npy": lambda a: a + 1}, "mask 0 has the label 2, 2 classes are declared"),
-        ({"masks_full_npy": lambda a: a + 1}, "untouched mask of '000' has a label outside"),
-        ({"masks_full_npy": lambda a: a[:-1]}, "does not fit height, width and offset"),
-        ({"images_npy": lambda a: a[:7]}, "7 images, 8 masks and 8 cases do not go together"),
-        ({"images_npy": lambda a: a[..., :9]}, "differ in size"),
-        ({"images_npy": lambda a: a / 255}, "must be uint8, not float64"),
-        ({"cases_csv": lambda t: t.replace("001,", "000,")}, "the case '000' more than once"),
-        ({"cases_csv": lambda t: t.replace("offset", "start")}, "lacks the columns offset"),
-        ({"cases_csv": lambda t: t.replace("001,p0", "001,p3")}, "leaks: the group 'p"),
-        ({"cases_csv": lambda t: t.replace("001,", "100,")}, "leaves out 1 cases, first '100'"),
-        ({"cases_csv": lambda t: t.replace("001,", "100,")}, "1 unknown cases, first '001'"),
-    ],
-)
-def test_verify_finds(folder, files, words):
-    assert prepared.verify(folder) == []
-    forge(folder, **{name: edit(change) for name, change in files.items()})
-    assert any(words in problem for problem in prepared.verify(folder))
-
-
-def test_verify_finds_damage(folder):
-    (folder / "masks.npy").unlink()
-    (folder / "splits" / "bad.csv").write_text("nothing", encoding="utf-8")
-    problems = prepared.verify(folder)
-    assert "masks.npy is missing" in problems
-    with pytest.raises(ValueError, match="not a prepared data set"):
-        prepared.verify(folder / "splits")
-
-
-def bad_cases(**columns):
-    return sample()["cases"].assign(**columns)
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"images": np.zeros((8, 3, 16, 16))}, "images must be a uint8 array, not float64"),
-        ({"images": np.full((8, 3, 16, 16), np.nan)}, "images must be a uint8 array"),
-        ({"images": np.zeros((8, 16, 16), np.uint8)}, r"images must be \(N, C, H, W\)"),
-        ({"masks": np.zeros((8, 16, 15), np.uint8)}, r"masks must be \(8, 16, 16\) like the"),
-        ({"masks": np.full((8, 16, 16), 2, np.uint8)}, "case '000' has the label 2; 2 classes"),
-        ({"masks_full": [np.full((9, 9), 255, np.uint8)] * 8}, "case '000' has the label 255"),
-        ({"masks_full": [np.zeros((9, 9), np.uint8)] * 7}, "7 untouched masks for 8 images"),
-        ({"masks_full": [np.zeros((9, 9))] * 8}, r"must be \(h, w\) uint8, not \(9, 9\) float64"),
-        ({"cases": bad_cases().drop(columns="group")}, "cases lack the column 'group'"),
-        ({"cases": bad_cases(case_id="a")}, "case_id 'a' comes twice"),
-        ({"cases": bad_cases(group=["p", ""] * 4)}, "column 'group' is empty in row 1"),
-        ({"cases": bad_cases()[:7]}, "7 rows of cases for 8 images"),
-        ({"cases": bad_cases(height=99)}, "height of case '000' is 99 in the table"),
-        ({"cases": bad_cases(spacing_y=1.0)}, "spacing of case '000' must be two numbers"),
-        ({"cases": bad_cases(spacing_y=-1.0, spacing_x=1)}, "spacing of case '000'"),
-        ({"classes": CLASSES[:1]}, "classes must name 2 to 256 labels"),
-        ({"classes": [*CLASSES[:1], {"name": "x", "colour": "red"}]}, "#rrggbb"),
-        ({"name": "My set"}, "lower-case letters"),
-        ({"splits": {"default": ["train", "test"] * 4}}, "tears the group 'p0' apart"),
-    ],
-)
-def test_wrong_arguments_are_refused_before_anything_is_written(tmp_path, changes, words):
-    with pytest.raises(ValueError, match=words):
-        prepared.write(tmp_path / "out" / "a", **sample(**changes))
-    assert names(tmp_path) == []
-
-
-def test_writing_again_keeps_an_equal_set_and_replaces_another(folder):
-    first = folder.stat().st_ino
-    parts = splits.make(sample()["cases"])
-    prepared.write(folder, **sample(), splits={"default": parts})
-    assert folder.stat().st_ino == first
-    with pytest.raises(ValueError, match="a split is written once"):
-        prepared.write(folder, **sample(), splits={"default": ["test"] * 8})
-    old = prepared.open(folder)
-    prepared.write(folder, **sample(seed=1))
-    assert (prepared.open(folder).images == sample(seed=1)["images"]).all()
-    assert (old.images == sample()["images"]).all()  # who has it open keeps what was there
-    assert names(folder.parent) == ["sample-16"]
-
-
-def test_other_peoples_folders_are_left_alone(tmp_path):
-    (tmp_path / "mine").mkdir()
-    (tmp_path / "mine" / "thesis.txt").write_text("all of it", encoding="utf-8")
-    (tmp_path / "file").write_text("a file", encoding="utf-8")
-    with pytest.raises(ValueError, match="mine: it holds other things"):
-        prepared.write(tmp_path / "mine", **sample())
-    with pytest.raises(ValueError, match="file: it is a file"):
-        prepared.write(tmp_path / "file", **sample())
-    assert names(tmp_path / "mine") == ["thesis.txt"]
-    (tmp_path / "empty").mkdir()
-    assert prepared.verify(prepared.write(tmp_path / "empty", **sample())) == []
-    assert names(tmp_path) == ["empty", "file", "mine"]
 
 
 def test_data_root_is_beside_the_library_or_where_the_variable_says(monkeypatch, tmp_path):
