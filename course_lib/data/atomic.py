@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 _ADVICE = {
     "free space there or choose another folder": ("ENOSPC", "EFBIG", "EDQUOT"),
     "a file is in the way; choose another folder": ("EEXIST", "ENOTDIR", "EISDIR"),

@@ -7,7 +7,6 @@ beside its place, flushed and moved there: a reader sees the old file or the new
 
 import io
 import json
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from course_lib.data import atomic
 from course_lib.training.history import History
 
 VERSION = 1
@@ -60,12 +60,10 @@ def start(folder: Path) -> None:
     Raises:
         ValueError: the folder cannot be made or written to.
     """
-    try:
+    with atomic.one_line_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name in ("last.pt", "best.safetensors", "best.json", "stopped.json"):
             (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise _cannot_write(folder, error) from error
 
 
 def save(folder: Path, state: State, identity: dict) -> None:
@@ -88,11 +86,12 @@ def save(folder: Path, state: State, identity: dict) -> None:
         }
         # in the file too: of two files one can be older than the other after a kill
         header = {"about": json.dumps(about)}
-        write(folder / "best.safetensors", safetensors.torch.save(weights, metadata=header))
+        content = safetensors.torch.save(weights, metadata=header)
+        atomic.write_file(folder / "best.safetensors", content)
         write_json(folder / "best.json", about)
     buffer = io.BytesIO()
     torch.save({"identity": identity, **state.as_dict()}, buffer)
-    write(folder / "last.pt", buffer.getbuffer())
+    atomic.write_file(folder / "last.pt", buffer.getbuffer())
 
 
 def resume(folder: Path, state: State, identity: dict) -> None:
@@ -131,27 +130,14 @@ def load_best(folder: Path, net: nn.Module) -> None:
         raise ValueError(f"{path} is damaged or holds the weights of another net") from error
 
 
-def write(path: Path, content: bytes | memoryview) -> None:
-    """Write a file so that a reader sees all of it or what was there before.
+def write_json(path: Path, content: dict) -> None:
+    """Write JSON: a reader sees all of it or what was there before.
 
     Raises:
         ValueError: the disk is full or the place is not writable.
     """
-    part = path.with_name(f"{path.name}.part")
-    try:
-        with part.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise _cannot_write(path, error) from error
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Write JSON the way :func:`write` does."""
-    write(path, (json.dumps(content, indent=1, allow_nan=False) + "\n").encode("utf-8"))
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+    atomic.write_file(path, text.encode("utf-8"))
 
 
 def _check_identity(path: Path, saved: dict, wanted: dict) -> None:
@@ -167,8 +153,3 @@ def _check_identity(path: Path, saved: dict, wanted: dict) -> None:
         raise ValueError(
             f"{path} was made with other {name}; use the same {name}, or another folder"
         )
-
-
-def _cannot_write(path: Path, error: OSError) -> ValueError:
-    reason = error.strerror or str(error)
-    return ValueError(f"cannot write {path}: {reason}; free space there or choose another folder")

@@ -27,7 +27,9 @@ def evaluate(
     """Compare predicted with untouched masks, case by case, at the original size.
 
     Probabilities are brought to the size of the untouched mask (bilinear) and become a mask there:
-    above the threshold for a binary net, the largest of the classes otherwise. Runs in float32.
+    above the threshold for a binary net, the largest of the classes otherwise. Runs
+    in float32; on GPUs that have TF32, cuDNN may round the inputs of convolutions to it, so that
+    scores can differ a little from those of a CPU (not measured: nothing was run on a GPU).
 
     Args:
         net: ``(B, C, H, W)`` float to logits ``(B, K, H, W)``; K = 1 for a binary task.

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from training_sample import everything_random, fit_discs
 
-from course_lib.training import checkpoint
+from course_lib.data import atomic
 
 torch.set_num_threads(1)
 
@@ -35,11 +35,10 @@ def die_after_epoch(row):
         die()
 
 
-def die_in_the_second_file(path, content, write=checkpoint.write):
+def die_in_the_second_file(path, content, write_file=atomic.write_file):
     if path.name == "last.pt" and path.exists():
-        path.with_name("last.pt.part").write_bytes(bytes(content)[:100])
-        die()
-    write(path, content)
+        os.fsync = lambda _: die()  # the content is written, its place not yet taken
+    write_file(path, content)
 
 
 out, point = Path(sys.argv[1]), sys.argv[2]
@@ -49,5 +48,5 @@ if point == "after":
 elif point == "within":
     options["strategy"] = DieAtUpdate()
 else:
-    checkpoint.write = die_in_the_second_file
+    atomic.write_file = die_in_the_second_file
 fit_discs(out, everything_random(), **options)

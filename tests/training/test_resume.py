@@ -1,4 +1,4 @@
-import resource
+import os
 import signal
 import subprocess
 import sys
@@ -24,6 +24,11 @@ HERE = Path(__file__).parent
 
 class Interrupted(Exception):
     pass
+
+
+@pytest.fixture
+def resource():
+    return pytest.importorskip("resource", reason="needs Unix resource limits")
 
 
 def interrupt_after(epoch):
@@ -66,6 +71,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tmp_path, whole, 
     check_equal(tmp_path, net, history, whole)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 @pytest.mark.parametrize("point", ["after", "within", "writing"])
 def test_after_kill_9_too(tmp_path, whole, point):
     command = [sys.executable, str(HERE / "killed_run.py"), str(tmp_path), point]
@@ -73,8 +79,10 @@ def test_after_kill_9_too(tmp_path, whole, point):
     assert done.returncode == -signal.SIGKILL, done.stderr
     epochs_done = {"after": 3, "within": 2, "writing": 1}[point]
     assert len(last_state(tmp_path)["epochs"]) == epochs_done
+    assert len(list(tmp_path.glob(".*.tmp-*"))) == (point == "writing")
     net, history = fit_discs(tmp_path, everything_random(), resume=True)
     check_equal(tmp_path, net, history, whole)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_a_finished_run_only_loads_its_best_weights(tmp_path, whole):
@@ -187,7 +195,7 @@ def test_best_weights_of_another_net_or_none_are_refused(tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_a_full_disk_ends_the_run_in_one_line_and_keeps_the_last_checkpoint(tmp_path):
+def test_a_full_disk_ends_the_run_in_one_line_and_keeps_the_last_checkpoint(tmp_path, resource):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill_disk(row):
@@ -200,10 +208,10 @@ def test_a_full_disk_ends_the_run_in_one_line_and_keeps_the_last_checkpoint(tmp_
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert "\n" not in str(error.value)
     assert len(last_state(tmp_path)["epochs"]) == 1
-    assert not list(tmp_path.glob("*.part"))
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_an_output_below_a_file_is_refused_before_training(tmp_path):
     (tmp_path / "file").write_text("", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"cannot write .*file/run: Not a directory"):
+    with pytest.raises(ValueError, match=r"cannot write .*file/run: Not a directory; a file is"):
         fit_discs(tmp_path / "file" / "run", make_protocol())

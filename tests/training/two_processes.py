@@ -10,15 +10,15 @@ from pathlib import Path
 import torch
 from training_sample import fit_discs, make_net, make_protocol
 
-from course_lib.training import checkpoint
+from course_lib.data import atomic
 
 RANK = int(os.environ.get("RANK", "0"))
 
 
-def only_the_first(path, content, write=checkpoint.write):
+def only_the_first(path, content, write_file=atomic.write_file):
     if RANK:
         raise AssertionError(f"process {RANK} writes {path.name}")
-    write(path, content)
+    write_file(path, content)
 
 
 def train(out, batch):
@@ -39,6 +39,6 @@ def train(out, batch):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    checkpoint.write = only_the_first
+    atomic.write_file = only_the_first
     folder = Path(sys.argv[1])
     torch.save(train(folder, batch=4), folder / f"seen-{RANK}.pt")
