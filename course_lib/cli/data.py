@@ -11,6 +11,14 @@ from course_lib.cli.errors import one_line_errors
 from course_lib.data import prepared
 
 OPEN_TO = click.Path(path_type=Path)
+# Options of `prepare` beyond --to and --size; a set that is not named here has --from alone.
+OPTIONS = {
+    "folder": ["images", "masks", "title", "classes", "group_pattern"],
+    "phantoms": [],
+    "nuclei-mini": [],
+    "nuclei": ["source", "drop_unrepairable"],
+    "busi": ["source", "without_normal"],
+}
 
 
 @click.group()
@@ -65,21 +73,21 @@ def get(name, to) -> None:
 @click.option("--from", "source", type=OPEN_TO, help="The published archive, if you have it.")
 @click.option("--images", type=OPEN_TO, help="Your own images (with NAME `folder`).")
 @click.option("--masks", type=OPEN_TO, help="Your own masks, with the names of the images.")
-@click.option("--as", "title", default="", help="Name of your own data set.")
+@click.option("--as", "title", default="mine", help="Name of your own data set.")
+@click.option("--classes", default="", help="Of your own masks: background,liver,tumour.")
+@click.option("--group-pattern", default="", help=r"Of your file names: '(patient\d+)_.*'.")
 @click.option("--to", type=OPEN_TO, default=None, help="Folder to write; default: below data/.")
 @click.option("--size", type=click.IntRange(16, 2048), default=None, help="Pixels a side.")
 @click.option("--drop-unrepairable", is_flag=True, help="nuclei: leave out the 6 bad cases.")
 @click.option("--without-normal", is_flag=True, help="busi: leave out scans without a lesion.")
 @one_line_errors
-def prepare(
-    name, source, images, masks, title, to, size, drop_unrepairable, without_normal
-) -> None:
+def prepare(name, to, size, **options) -> None:
     """Write a data set in the prepared format: `prepare nuclei --from stage1_train.zip`."""
+    _refuse_foreign_options(name)
     if name == "folder":
-        folder = _prepare_own(images, masks, title, to, size or 256)
+        folder = _prepare_own(to, size or 256, options)
     else:
-        options = _options(name, drop_unrepairable, without_normal)
-        folder = _prepare_known(name, source, to, size, options)
+        folder = _prepare_known(name, to, size, options)
     ready = prepared.open(folder)
     click.echo(ready.describe())
     dropped = ready.descriptor.get("dropped", [])
@@ -101,31 +109,44 @@ def verify(name) -> None:
     click.echo(f"{folder.name}: all files agree with datapackage.json, no group is torn by a split")
 
 
-def _prepare_own(images, masks, title, to, size) -> Path:
-    if not (images and masks and title):
-        raise ValueError("your own images need --images DIR --masks DIR --as NAME")
+def _refuse_foreign_options(name: str) -> None:
+    """An option that the data set does not have would be ignored in silence."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        given = context.get_parameter_source(parameter.name).name == "COMMANDLINE"
+        if given and parameter.name not in {"name", "to", "size", *OPTIONS.get(name, ["source"])}:
+            raise ValueError(f"{name} has no option {parameter.opts[0]}")
+
+
+def _prepare_own(to: Path | None, size: int, options: dict) -> Path:
+    if not (options["images"] and options["masks"]):
+        raise ValueError("your own images need --images DIR --masks DIR")
     from data_scripts import folder
 
-    return folder.prepare(images, masks, to or prepared.data_root() / title, size, title)
+    title = options["title"]
+    return folder.prepare(
+        options["images"],
+        options["masks"],
+        to or prepared.data_root() / title,
+        size,
+        title,
+        classes=options["classes"].split(",") if options["classes"] else None,
+        group_pattern=options["group_pattern"] or None,
+    )
 
 
-def _options(name, drop_unrepairable, without_normal) -> dict:
-    if drop_unrepairable and name != "nuclei":
-        raise ValueError(f"--drop-unrepairable is an option of nuclei, not of {name}")
-    if without_normal and name != "busi":
-        raise ValueError(f"--without-normal is an option of busi, not of {name}")
-    options = {"drop_unrepairable": True} if drop_unrepairable else {}
-    return options | ({"keep_normal": False} if without_normal else {})
-
-
-def _prepare_known(name, source, to, size, options) -> Path:
+def _prepare_known(name: str, to: Path | None, size: int | None, options: dict) -> Path:
     script = data_scripts.load(name)
-    if script.ACCESS == "generated" or name == "nuclei-mini":
-        return prepared.open(name).folder
-    if source is None:
-        source = script.get(prepared.data_root() / "raw")
+    if name in prepared.EMBEDDED:
+        if to is None and size is None:
+            return prepared.open(name).folder
+        own = {} if size is None else {"size": size}
+        return script.prepare(None, to or prepared.data_root() / f"{name}-{size}", **own)
     size = size or 256
-    return script.prepare(source, to or prepared.data_root() / f"{name}-{size}", size, **options)
+    extra = {"drop_unrepairable": True} if options["drop_unrepairable"] else {}
+    extra |= {"keep_normal": False} if options["without_normal"] else {}
+    source = options["source"] or script.get(prepared.data_root() / "raw")
+    return script.prepare(source, to or prepared.data_root() / f"{name}-{size}", size, **extra)
 
 
 def _folders(name: str) -> list[Path]:

@@ -7,6 +7,12 @@ import functools
 import click
 
 
+class OneLine(click.ClickException):
+    """An error shown as one line, without the usage text of click's own usage errors."""
+
+    exit_code = 2
+
+
 def one_line_errors(command):
     """Turn a ValueError or OSError of a command into one line and exit code 2."""
 
@@ -15,11 +21,11 @@ def one_line_errors(command):
         try:
             return command(*args, **options)
         except ValueError as error:
-            raise click.UsageError(" ".join(str(error).split())) from None
+            raise OneLine(" ".join(str(error).split())) from None
         except BrokenPipeError:  # the reader of the output, such as `head`, has seen enough
             raise
         except OSError as error:
             where = f" ({error.filename})" if error.filename else ""
-            raise click.UsageError(f"{error.strerror or error}{where}") from None
+            raise OneLine(f"{error.strerror or error}{where}: choose another folder") from None
 
     return wrapped

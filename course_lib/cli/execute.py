@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 from pathlib import Path
 
+import nbformat
 import papermill
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.engines import NBClientEngine, papermill_engines
@@ -45,7 +47,27 @@ class TrackingEngine(NBClientEngine):
 
 def say(**message) -> None:
     """Send one JSON line to the parent process."""
-    print(json.dumps(message), flush=True)
+    print(json.dumps(message), file=sys.stdout, flush=True)
+
+
+def separate_output() -> None:
+    """Keep standard output for messages alone.
+
+    The kernel inherits file 1, and a cell may write there: from now on file 1 is the log, and
+    ``sys.stdout`` a copy of what it was.
+    """
+    sys.stdout = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+
+def last_lines(target: str, cell: int) -> list[str]:
+    """Return the last lines that a cell printed, else those of its source."""
+    try:
+        found = nbformat.read(target, as_version=4).cells[cell]
+    except (OSError, ValueError, IndexError):
+        return []
+    printed = "".join(output.get("text", "") for output in found.get("outputs", []))
+    return (printed or found.source).splitlines()[-6:]
 
 
 def main(source: str, target: str, parameters: str, timeout: str) -> int:
@@ -69,13 +91,16 @@ def main(source: str, target: str, parameters: str, timeout: str) -> int:
         say(error=f"{error.ename}: {error.evalue}", at=TrackingEngine.last, lines=last)
         return 1
     except DeadKernelError:
-        say(error="the kernel died (out of memory?)", at=TrackingEngine.last, lines=[])
+        lines = last_lines(target, TrackingEngine.last)
+        say(error="the kernel died (out of memory?)", at=TrackingEngine.last, lines=lines)
         return 1
     except CellTimeoutError:
-        say(error=f"a cell took longer than {timeout} s", at=TrackingEngine.last, lines=[])
+        lines = last_lines(target, TrackingEngine.last)
+        say(error=f"a cell took longer than {timeout} s", at=TrackingEngine.last, lines=lines)
         return 1
     return 0
 
 
 if __name__ == "__main__":
+    separate_output()
     sys.exit(main(*sys.argv[1:]))

@@ -11,7 +11,9 @@ from pathlib import Path
 import click
 
 from course_lib.cli import build as builder
+from course_lib.cli import keep as keeper
 from course_lib.cli import machine
+from course_lib.cli import plan as planner
 from course_lib.cli import report as reporter
 from course_lib.cli import run as runner
 from course_lib.cli.data import data as data_commands
@@ -49,16 +51,20 @@ def check() -> None:
 def run(numbers, profile, data, device, exact, jobs, out, timeout, keep) -> None:
     """Run notebooks headless (all, or those with the given numbers) and write a report."""
     wide = {name: text for name, text in (("data", data), ("device", device)) if text}
-    plans = runner.plan(runner.find(numbers), profile, wide, dict(exact), out, timeout)
+    names = [name for name, _ in exact]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise ValueError(f"-p {twice[0]} is given twice: which value is meant?")
+    plans = planner.plan(planner.find(numbers), profile, wide, dict(exact), out, timeout)
     outcomes = runner.execute_with_bars(plans, jobs)
-    page = reporter.write(out, profile)
+    page = reporter.write(out)
     click.echo(f"Report: {_short(page)}")
     if keep:
-        for file in runner.keep(plans, outcomes, datetime.date.today().isoformat()):
+        for file in keeper.keep(plans, outcomes, datetime.date.today().isoformat()):
             click.echo(f"Kept: {_short(file)}")
     failed = [outcome for outcome in outcomes if outcome.status != "passed"]
     for outcome in failed:
-        click.echo(f"FAILED {outcome.name}, cell {outcome.cell}: {outcome.error}", err=True)
+        click.echo(f"FAILED {outcome.where()}: {outcome.error}", err=True)
         for line in outcome.lines:
             click.echo(f"    {line}", err=True)
     if failed:
@@ -88,7 +94,7 @@ def build(check) -> None:
 def work(to, launch) -> None:
     """Copy notebooks that are not there yet into work/ and open JupyterLab; overwrites nothing."""
     to.mkdir(parents=True, exist_ok=True)
-    for notebook in runner.find(()):
+    for notebook in planner.find(()):
         target = to / notebook.name
         try:
             with target.open("xb") as file:
@@ -103,11 +109,10 @@ def work(to, launch) -> None:
 
 @course.command()
 @click.option("--out", type=click.Path(path_type=Path), default=ROOT / "runs" / "course")
-@click.option("--profile", type=click.Choice(PROFILES), default="fast", show_default=True)
 @one_line_errors
-def report(out, profile) -> None:
+def report(out) -> None:
     """Write the report of a folder of runs anew."""
-    click.echo(f"Report: {_short(reporter.write(out, profile))}")
+    click.echo(f"Report: {_short(reporter.write(out))}")
 
 
 def _short(path: Path) -> str:

@@ -44,8 +44,10 @@ class Entry:
         return "over budget" if over else "passed"
 
 
-def write(folder: Path, profile: str) -> Path:
+def write(folder: Path) -> Path:
     """Write ``folder/index.html`` and one HTML page a notebook; returns the page.
+
+    Every run in the folder is shown, each judged by the budget of its own profile.
 
     Raises:
         ValueError: if the folder holds no runs.
@@ -54,27 +56,38 @@ def write(folder: Path, profile: str) -> Path:
     if not runs:
         raise ValueError(f"{folder} holds no runs: start some with `course run`")
     limits = budgets()
-    entries = [_entry(run, limits.get(run.name, {}).get(profile, {})) for run in runs]
+    entries = [_entry(run, limits.get(run.name, {})) for run in runs]
     page = folder / "index.html"
     part = page.with_suffix(f".{os.getpid()}.part")
-    part.write_text(_page(entries, profile), encoding="utf-8")
+    part.write_text(_page(entries), encoding="utf-8")
     part.replace(page)
     return page
 
 
-def _entry(run: Path, budget: dict) -> Entry:
-    outcome = json.loads((run / "outcome.json").read_text(encoding="utf-8"))
-    result_file = run / "results.json"
-    result = json.loads(result_file.read_text(encoding="utf-8")) if result_file.is_file() else {}
-    notebook_file = run / f"{run.name}.ipynb"
+def _entry(run: Path, budgets_by_profile: dict) -> Entry:
+    outcome = _read(run / "outcome.json")
+    result = _read(run / "results.json")
+    budget = budgets_by_profile.get(_read(run / "parameters.json").get("profile"), {})
     title, figure, page = run.name, None, ""
-    if notebook_file.is_file():
-        notebook = nbformat.read(notebook_file, as_version=4)
+    try:
+        notebook = nbformat.read(run / f"{run.name}.ipynb", as_version=4)
+    except (OSError, ValueError):  # a run that was cut off may leave none, or half of one
+        outcome["status"] = "failed"
+        outcome["error"] = outcome["error"] or "the executed notebook cannot be read"
+    else:
         first = notebook.cells[0].source.splitlines()[0] if notebook.cells else ""
         title = first.lstrip("# ") if first.startswith("#") else run.name
         figure = _best_figure(notebook)
         page = _export(notebook, run)
     return Entry(run.name, title, outcome, result, figure, page, budget)
+
+
+def _read(file: Path) -> dict:
+    """Read a JSON file; one that is missing or cut off counts as empty."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _best_figure(notebook) -> tuple[str, str] | None:
@@ -95,15 +108,16 @@ def _export(notebook, run: Path) -> str:
     return f"{run.name}/{target.name}"
 
 
-def _page(entries: list[Entry], profile: str) -> str:
+def _page(entries: list[Entry]) -> str:
     good = sum(entry.status != "failed" for entry in entries)
     title = f"Course run: {good} of {len(entries)} notebooks passed"
     seconds = sum(entry.outcome["seconds"] for entry in entries)
     peak = max((entry.result.get("peak_mb", 0) for entry in entries), default=0)
     some = next((entry.result for entry in entries if entry.result), {})
+    profiles = sorted({entry.result["profile"] for entry in entries if entry.result})
     meta = [
         some.get("finished", ""),
-        f"profile {profile}",
+        f"profile {' and '.join(profiles)}" if profiles else "",
         f"{some.get('cores', '?')} cores, {some.get('device', '?')}",
         f"commit {some.get('commit') or 'unknown'}",
         f"torch {some.get('versions', {}).get('torch', '?')}",

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from course_lib.cli import report, run
+from course_lib.cli import plan, report
 from course_lib.cli.main import course
 
 PARAMETERS = """profile = ""  # str |smoke|fast|full: size of the run
@@ -18,8 +18,8 @@ out_dir = ""  # str: folder of results.json"""
 RESULT = """import json, pathlib
 names = ("profile", "epochs", "rate", "look", "mine", "shuffle", "out_dir")
 values = {name: globals()[name] for name in names}
-content = {"notebook": "90_tiny", "profile": profile, "parameters": values, "seconds": 1.0,
-           "seeds": [0],
+content = {"notebook": "90_tiny", "profile": profile or "fast", "parameters": values,
+           "seconds": 1.0, "seeds": [0],
            "records": {"x": {"value": 0.5, "unit": "px", "n": 3, "interval": [0.4, 0.6]}},
            "peak_mb": 90.0, "cores": 2, "device": "cpu", "commit": "abc", "finished": "now",
            "versions": {"torch": "2"}}
@@ -42,7 +42,7 @@ def course_of(tmp_path, monkeypatch):
     def place(**notebooks):
         for name, content in notebooks.items():
             nbformat.write(content, tmp_path / f"{name}.ipynb")
-        monkeypatch.setattr(run, "NOTEBOOKS", tmp_path)
+        monkeypatch.setattr(plan, "NOTEBOOKS", tmp_path)
         monkeypatch.setattr(report, "budgets", dict)
         return tmp_path
 

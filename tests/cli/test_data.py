@@ -68,17 +68,20 @@ def test_known_sets_say_licence_and_flaws(own, cli, name):
         (("show", "no-such"), "no-such"),
         (("verify", "no-such"), "course data prepare no-such"),
         (("prepare", "no-such", "--from", "x.zip"), "no data set 'no-such'"),
-        (("prepare", "folder", "--as", "mine"), "--images DIR --masks DIR --as NAME"),
+        (("prepare", "folder"), "your own images need --images DIR --masks DIR"),
+        (("prepare", "nuclei", "--images", "x"), "nuclei has no option --images"),
+        (("prepare", "phantoms", "--from", "x"), "phantoms has no option --from"),
+        (("prepare", "folder", "--from", "x"), "folder has no option --from"),
         (("prepare", "nuclei", "--from", "no.zip"), "no.zip"),
         (("get", "phantoms"), "generated"),
-        (("prepare", "busi", "--drop-unrepairable"), "an option of nuclei, not of busi"),
-        (("prepare", "nuclei", "--without-normal"), "an option of busi, not of nuclei"),
+        (("prepare", "busi", "--drop-unrepairable"), "busi has no option --drop-unrepairable"),
+        (("prepare", "nuclei", "--without-normal"), "nuclei has no option --without-normal"),
     ],
 )
 def test_errors_are_one_line_with_exit_code_2(own, cli, arguments, part):
     result = cli("data", *arguments)
     assert result.exit_code == 2, result.output
-    lines = [line for line in result.output.splitlines() if line.startswith("Error")]
+    lines = result.output.splitlines()
     assert len(lines) == 1
     assert part in lines[0]
     assert not list((own / "data").glob("*")) if (own / "data").exists() else True
@@ -96,3 +99,21 @@ def test_output_below_a_file_is_refused(own, cli):
     (own / "file").write_text("x", encoding="utf-8")
     result = prepare(cli, own, "--to", own / "file" / "mine")
     assert result.exit_code == 2
+
+
+def test_own_images_take_groups_from_their_names(own, cli):
+    result = prepare(cli, own, "--group-pattern", r"case(\d)", "--classes", "background,spot")
+    assert result.exit_code == 0, result.output
+    ready = prepared.open("mine")
+    assert list(ready.cases["group"].astype(str)) == list("012345")
+    assert ready.class_names == ["background", "spot"]
+
+
+def test_phantoms_are_made_at_another_size(own, cli, monkeypatch):
+    from course_lib.data import phantoms
+
+    make = phantoms.prepare
+    monkeypatch.setattr(phantoms, "prepare", lambda to, n, **more: make(to, n=5, **more))
+    result = cli("data", "prepare", "phantoms", "--size", "32")
+    assert result.exit_code == 0, result.output
+    assert prepared.open("phantoms", size=32).images.shape == (5, 3, 32, 32)

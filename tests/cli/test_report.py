@@ -26,10 +26,17 @@ def place(folder, name, status="passed", **outcome):
     cells = [new_markdown_cell(f"# {name[:2]} A & B"), new_code_cell("1", outputs=[shown])]
     nbformat.write(new_notebook(cells=cells), run / f"{name}.ipynb")
     end = {"status": status, "seconds": 5.0, "cell": None, "error": "", "lines": []} | outcome
+    (run / "parameters.json").write_text('{"profile": "fast"}', encoding="utf-8")
     (run / "outcome.json").write_text(json.dumps(end), encoding="utf-8")
     if status == "passed":
         records = {"dice": {"value": None, "unit": "", "n": None, "interval": None}}
-        result = {"seconds": 5.0, "peak_mb": 300.0, "records": records, "cores": 2}
+        result = {
+            "profile": "fast",
+            "seconds": 5.0,
+            "peak_mb": 300.0,
+            "records": records,
+            "cores": 2,
+        }
         result |= {"device": "cpu", "commit": None, "finished": "t", "versions": {"torch": "2"}}
         (run / "results.json").write_text(json.dumps(result), encoding="utf-8")
 
@@ -42,7 +49,7 @@ def page(tmp_path, monkeypatch):
     place(tmp_path, "00_good")
     place(tmp_path, "01_slow")
     place(tmp_path, "02_bad", "failed", cell=7, error="ValueError: <b>", lines=["a < b"])
-    return report.write(tmp_path, "fast").read_text(encoding="utf-8")
+    return report.write(tmp_path).read_text(encoding="utf-8")
 
 
 def test_what_needs_a_look_comes_first(page):
@@ -79,3 +86,11 @@ def test_tables_have_scopes_and_can_be_reached_by_keyboard(page):
     assert page.count('role="region" tabindex="0"') >= 3
     assert 'scope="col"' in page
     assert 'scope="row"' in page
+
+
+def test_half_a_notebook_is_a_failed_run_and_spares_the_others(page, tmp_path):
+    file = tmp_path / "00_good" / "00_good.ipynb"
+    file.write_text(file.read_text(encoding="utf-8")[:100], encoding="utf-8")
+    text = report.write(tmp_path).read_text(encoding="utf-8")
+    assert "Course run: 1 of 3 notebooks passed" in text
+    assert "the executed notebook cannot be read" in text

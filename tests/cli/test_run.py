@@ -5,14 +5,14 @@ import json
 import nbformat
 import pytest
 
-from course_lib.cli import run
+from course_lib.cli import plan, report, run
 from tests.cli.conftest import notebook
 
 
 def refuse(cli, *arguments):
     result = cli("run", "90", *arguments)
     assert result.exit_code == 2
-    lines = [line for line in result.output.splitlines() if line.startswith("Error")]
+    lines = result.output.splitlines()
     assert len(lines) == 1
     return lines[0]
 
@@ -43,7 +43,8 @@ def test_wrong_parameters_are_refused_before_a_kernel_starts(
 
 def test_unknown_notebook_and_missing_data_set_are_named(course_of, cli, tmp_path):
     folder = course_of(**{"90_tiny": notebook()})
-    assert "no notebook '17': use one of 90" in refuse(cli, "17")
+    for number in ("17", "090", "x"):
+        assert f"no notebook '{number}': use one of 90" in refuse(cli, number)
     with_data = notebook()
     with_data.cells[1].source += '\ndata = "phantoms"  # str phantoms|...: which images'
     nbformat.write(with_data, folder / "90_tiny.ipynb")
@@ -97,6 +98,7 @@ def test_failures_end_their_own_run_only(course_of, cli, tmp_path):
     assert "ZeroDivisionError" in ends["90_fails"]["error"]
     assert ends["90_fails"]["cell"] == 5  # title, parameters, injected parameters, print, this
     assert any("1 / 0" in line for line in ends["90_fails"]["lines"])
+    assert any("SIGKILL" in line for line in ends["91_dies"]["lines"])
     assert "kernel died" in ends["91_dies"]["error"]
     assert ends["91_dies"]["cell"] == 4
     assert "no results.json" in ends["92_silent"]["error"]
@@ -142,3 +144,55 @@ def test_kept_results_hold_one_run_a_setting_and_no_path(course_of, cli, tmp_pat
     kept = json.loads(text)
     assert [run["parameters"]["epochs"] for run in kept["runs"]] == [7, 8]
     assert str(tmp_path) not in text
+
+
+def test_what_a_cell_writes_to_the_real_output_harms_no_run(course_of, cli, tmp_path):
+    noisy = notebook("import os\nos.write(1, b'hello\\n5\\n\\xff\\n')")
+    course_of(**{"90_noisy": noisy, "91_good": notebook()})
+    result = cli("run", "--out", tmp_path / "out")
+    assert result.exit_code == 0, result.output
+
+
+def test_a_folder_that_holds_other_things_is_not_touched(course_of, cli, tmp_path):
+    course_of(**{"90_tiny": notebook()})
+    mine = tmp_path / "out" / "90_tiny"
+    mine.mkdir(parents=True)
+    (mine / "notes.txt").write_text("mine", encoding="utf-8")
+    assert "holds other things than a run" in refuse(cli, "--out", tmp_path / "out")
+    assert (mine / "notes.txt").read_text(encoding="utf-8") == "mine"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("-p", "profile", "full"), "use --profile"),
+        (("-p", "out_dir", "x"), "use --out"),
+        (("-p", "epochs", "3", "-p", "epochs", "5"), "epochs is given twice"),
+    ],
+)
+def test_values_that_would_be_overwritten_are_refused(course_of, cli, arguments, part):
+    course_of(**{"90_tiny": notebook()})
+    assert part in refuse(cli, *arguments)
+
+
+def test_a_device_that_is_not_here_is_refused_before_a_kernel_starts(course_of, cli, monkeypatch):
+    with_device = notebook()
+    with_device.cells[1].source += '\ndevice = "auto"  # str auto|cpu|cuda|mps: where to train'
+    course_of(**{"90_tiny": with_device})
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "not on this machine" in refuse(cli, "--device", "cuda")
+
+
+def test_a_full_disk_fails_the_run_with_its_name(course_of, tmp_path):
+    resource = pytest.importorskip("resource", reason="needs Unix resource limits")
+    course_of(**{"90_tiny": notebook("print('x' * 300_000)")})
+    plans = plan.plan(plan.find(()), "fast", {}, {}, tmp_path / "out")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))
+    try:
+        (outcome,) = run.execute(plans, 1, lambda *_: None, lambda _: None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert outcome.status == "failed"
+    assert not (tmp_path / "out" / "90_tiny" / "results.json").exists()
+    assert "0 of 1 notebooks passed" in report.write(tmp_path / "out").read_text("utf-8")
