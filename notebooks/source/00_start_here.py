@@ -72,8 +72,8 @@ print(
 # ## 1. One image
 #
 # These are cell nuclei under a microscope: about a hundred small images of a public
-# contest (DSB2018, free to use). Somebody outlined every nucleus by hand: that drawing
-# is the **reference mask**. Your net will see most of the images with their masks. The
+# contest (DSB2018, free to use). People outlined nuclei by hand: that drawing is the
+# **reference mask**. Your net will see most of the images with their masks. The
 # one below is kept back.
 
 # %%
@@ -89,12 +89,16 @@ kept_back = test.subset(
 picture, reference = kept_back.images[0], kept_back.masks[0] > 0
 
 # %% tags=["figure"]
+fig, _ = drawing.maps(
+    [picture],
+    names=["one image"],
+    title="How much of this image is nucleus?",
+)
 figures.show(
-    *drawing.maps(
-        [picture],
-        names=["one image"],
-        title="How much of this image is nucleus?",
-    ),
+    fig,
+    f"A test image of {picture.shape[-2]} x {picture.shape[-1]} px with "
+    f"{kept_back.cases.n_nuclei[0]} outlined cell nuclei; mean grey value "
+    f"{picture.mean():.0f} of 255.",
     caption="A test image of nuclei-mini, 128 x 128 px (DSB2018, CC0).",
 )
 
@@ -106,6 +110,11 @@ my_share = None  # share of pixels that belong to a nucleus, such as 0.3
 #
 # The net is a U-Net, small. You will build one in notebook 03; for now it is a box that
 # turns an image into one number a pixel.
+#
+# Training shows it the images again and again; one pass over all of them is an **epoch**.
+# Training lowers the **loss**, a number that says how far the answers are from the
+# reference masks. Chance enters at the start and in the order of the images; the
+# **seed** fixes it, so that a run can be repeated.
 
 # %%
 protocol = replace(
@@ -153,7 +162,9 @@ figures.show(
 
 # %% [markdown]
 # That is all a segmentation network gives you: a **probability map**. It becomes a mask
-# when somebody chooses a threshold. Where the map is undecided, the mask is a coin toss.
+# when somebody chooses a **threshold**: the probability above which a pixel counts as
+# foreground, the object you look for. Where p is near the threshold, a small step of it
+# changes the mask.
 
 # %% [markdown] tags=["predict"]
 # **P1.** You raise the threshold. The mask (a) grows, (b) shrinks or stays, (c) gets
@@ -251,7 +262,7 @@ figures.show(
 
 # %% [markdown]
 # "Dice" is a number that you will take apart in notebook 02; 1 means equal masks. The net
-# itself was trained with another number, the **loss**. It fell like this:
+# itself was trained with another number, the loss. It fell like this:
 
 # %% [markdown] tags=["predict"]
 # **P2.** Say that the loss has halved. So twice as many pixels are right. (a) Yes,
@@ -270,7 +281,7 @@ figures.show(
         },
         xlabel="epoch (one pass over the training images)",
         ylabel="loss",
-        title="The loss falls; does it tell you how good a mask is?",
+        title="What does the loss tell about a mask?",
     )
 )
 guess(
@@ -372,8 +383,8 @@ for row in records.finish():
 #
 # Notebook 01 asks what the net is compared *with*: how images and masks come about, and
 # who may sit in the test set. Two variations before that: `seed = 1` in the parameters
-# cell (is the mask the same?), and `profile = "smoke"` (what does a net know after two
-# seconds?).
+# cell (is the mask the same?), and `profile = "smoke"` (what does a net know after four
+# epochs?).
 
 # %% tags=["nbval-ignore-output"]
 print("this run took", records.cost())

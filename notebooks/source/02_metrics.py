@@ -50,7 +50,7 @@ from scipy import ndimage, stats
 from course_lib import drawing, figures, metrics, records
 from course_lib.data import phantoms
 from course_lib.drawing import panels
-from course_lib.teaching import check, guess
+from course_lib.teaching import check, guess, hint
 
 run = records.start(
     "02_metrics", {"profile": profile, "seed": seed, "out_dir": out_dir}
@@ -98,8 +98,10 @@ print(f"Dice         {metrics.dice(nothing, lesion):.2f}")
 # **P1.** A healthy patient: the reference mask is empty, and your mask is empty, too.
 # What is Dice? (a) 0; (b) 1; (c) 0/0: the formula gives no answer, a rule must be stated.
 
-# %% tags=["predict", "nbval-check-output"]
+# %% tags=["predict"]
 my_guess = None
+
+# %% tags=["nbval-check-output"]
 guess(
     "P1",
     my_guess,
@@ -127,6 +129,7 @@ def dice(pred, target):
 
 # %% tags=["check", "ex-02-1", "nbval-check-output"]
 dice = check("02-1", dice)
+# stuck? hint("02-1", 1), then 2, then 3
 
 # %% [markdown]
 # ## 3 Empty masks: three kinds of nothing
@@ -135,7 +138,10 @@ dice = check("02-1", dice)
 # slices of a heart) and a label that was lost are three kinds of empty. The first two
 # belong in the test set; the third is an error in the data.
 #
-# What do libraries answer? They were run on one image (P: prediction, T: reference):
+# What do libraries answer? Each was run on one image (P: prediction, T: reference), in
+# the versions named. The table is typed from those runs; this notebook does not compute
+# it. The rows of MONAI 1.6.1 and MedPy 0.5.2 were run again on 2026-11-25, with the same
+# answers. Another version may answer otherwise.
 #
 # | library, version | score | both empty | only P empty | only T empty |
 # |---|---|---|---|---|
@@ -146,7 +152,7 @@ dice = check("02-1", dice)
 # | torchmetrics | binary IoU | **0** | 0 | 0 |
 # | MedPy 0.5.2 | Dice; IoU | NaN; **1** | 0 | 0 |
 # | MedPy | HD95 | error | error | error |
-# | MetricsReloaded (2025-06) | Dice; IoU | 1; **NaN** | 0 | 0 |
+# | MetricsReloaded (git, 2025-06-02) | Dice; IoU | 1; **NaN** | 0 | 0 |
 #
 # NaN, 1, 0, -1 or a stop with an error: five answers to one question. Two packages even
 # disagree with themselves between Dice and IoU.
@@ -194,11 +200,13 @@ for policy in ("default", "drop"):
 # A border that is off by one pixel all round: how much Dice does it cost? We grow a disc
 # by one pixel and compare. With radius 3 px, Dice is .744.
 #
-# **P2.** The same one-pixel error on a disc of radius 30 px gives Dice
-# (a) .744; (b) .85; (c) .969.
+# **P2.** Without looking back to 01: the same one-pixel error on a disc of radius 30 px
+# gives Dice (a) .744; (b) .85; (c) .969.
 
-# %% tags=["predict", "figure"]
+# %% tags=["predict"]
 my_guess = None
+
+# %% tags=["figure"]
 rows, cols = np.mgrid[-64:65, -64:65]
 
 
@@ -623,8 +631,9 @@ figures.slider(
 
 # %% [markdown] tags=["predict"]
 # Dice falls with every step and then stays at 0: it cannot tell "just beside" from "at
-# the other end". NSD falls fastest, HD95 keeps counting. Switch the second lesion (9 px,
-# never found) on: Dice loses .01 and NSD .05, while HD95 jumps and lesion recall is .5.
+# the other end". NSD forgives two pixels and loses .45 at the third: no score falls as
+# fast. HD95 keeps counting. Switch the second lesion (9 px, never found) on: Dice loses
+# .01 and NSD .05, while HD95 jumps and lesion recall is .5.
 #
 # ## 8 ROC: a curve that likes the background
 #
@@ -635,8 +644,10 @@ figures.slider(
 # **P3.** A net reaches a pixel AUC of .995 on a set in which 1 % of the pixels are
 # lesion. That means (a) Dice near .99; (b) little about Dice.
 
-# %% tags=["predict", "nbval-check-output"]
+# %% tags=["predict"]
 my_guess = None
+
+# %% tags=["nbval-check-output"]
 guess("P3", my_guess, answer="b",
       a="one good number implies another, it seems; the background fills AUC.")
 threshold = stats.norm.ppf(0.99)  # specificity .99
@@ -711,6 +722,8 @@ figures.show(fig, alt, "Computed from two normal curves. Dot: threshold used.")
 
 # %% tags=["predict"]
 my_guess = None
+
+# %%
 guess("P4", my_guess, answer="b",
       a="a mean over survivors was trusted: what is missed leaves the mean.")
 hit = table["case"] == "ok"
