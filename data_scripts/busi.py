@@ -65,24 +65,16 @@ class Case:
         return self.case_id.split("_")[0]
 
 
-def get(to: Path, source: Path | None = None) -> Path:
-    """Download the published archive into the folder ``to``.
-
-    Args:
-        to: The folder, made if missing.
-        source: The archive, or the folder it was unpacked to, if you have it: only looked at.
+def get(to: Path) -> Path:
+    """Download the published archive into the folder ``to``, made if missing.
 
     Returns:
         The archive.
 
     Raises:
-        ValueError: The download fails, or ``source`` holds something else.
+        ValueError: The download fails.
     """
-    if source is None:
-        return common.fetch(URL, Path(to), SHA256, PAGE)
-    with archives.open_source(source) as opened:
-        find_cases(opened)
-    return Path(source)
+    return common.fetch(URL, Path(to), SHA256, PAGE)
 
 
 def prepare(source: Path | str, to: Path | str, size: int = 256, keep_normal: bool = True) -> Path:

@@ -15,6 +15,7 @@ import pandas as pd
 from course_lib.data import images as image_files
 from course_lib.data import prepared, splits
 from course_lib.data.resize import resize_images, resize_masks
+from data_scripts import NAMES
 
 # The colours of Okabe and Ito, which colour-blind eyes tell apart; more classes start again.
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7")
@@ -39,7 +40,7 @@ def prepare(
         masks: Folder of masks; values 0 and 1 or 0 and 255 for two classes, else 0..K-1.
         to: The folder to write.
         size: Side in px of the prepared images; scores are still computed at original size.
-        name: Name of the set.
+        name: Name of the set; the names of the public sets are taken.
         classes: Names of the labels, background first; none means background and foreground.
         group_pattern: Regular expression with one pair of brackets around what one patient's
             file stems share, such as ``(P[0-9]+)_``. None: every file is a group of its own.
@@ -48,11 +49,13 @@ def prepare(
         The folder.
 
     Raises:
-        ValueError: An empty folder, an image or mask without its partner, a file that cannot
-            be read, a mask of another size than its image, a label outside the classes. One
-            line that names up to five files.
+        ValueError: A name that is taken, an empty folder, an image or mask without its partner,
+            a file that cannot be read, a mask of another size than its image, a label outside
+            the classes. One line that names up to five files.
     """
-    names = list(classes or ("background", "foreground"))
+    for label in (name, Path(to).name):
+        _refuse_taken(label)
+    names = _class_names(classes)
     pairs = _pairs(Path(images), Path(masks))
     groups = _groups(list(pairs), group_pattern)
     pictures, full = _load_all(pairs, size, len(names))
@@ -79,6 +82,24 @@ def prepare(
         options={"size": size, "group_pattern": group_pattern or ""},
         splits={"default": splits.make(cases)} if len(set(groups)) >= 3 else {},
     )
+
+
+def _refuse_taken(name: str) -> None:
+    """Refuse a name under which a public set is looked for, such as ``nuclei-256``."""
+    for taken in NAMES:
+        if re.fullmatch(re.escape(taken) + r"(-\d+)?", name):
+            raise ValueError(
+                f"the name {name!r} belongs to the data set {taken}; choose another name"
+            )
+
+
+def _class_names(classes: Sequence[str] | None) -> list[str]:
+    names = [str(label).strip() for label in classes or ("background", "foreground")]
+    if isinstance(classes, str) or len(names) < 2 or "" in names or len(set(names)) < len(names):
+        raise ValueError(
+            f"classes must be 2 or more different names, background first, not {classes!r}"
+        )
+    return names
 
 
 def _pairs(images: Path, masks: Path) -> dict[str, tuple[Path, Path]]:

@@ -52,24 +52,16 @@ UNREPAIRABLE = {
 _MEMBER = re.compile(r"(?:.+/)?([0-9a-f]{64})/(images|masks)/[^/]+\.png")
 
 
-def get(to: Path, source: Path | None = None) -> Path:
-    """Download the published archive (79 MiB) into the folder ``to``.
-
-    Args:
-        to: The folder, made if missing.
-        source: The archive, or the folder it was unpacked to, if you have it: only looked at.
+def get(to: Path) -> Path:
+    """Download the published archive (79 MiB) into the folder ``to``, made if missing.
 
     Returns:
         The archive.
 
     Raises:
-        ValueError: The download fails, or ``source`` holds something else.
+        ValueError: The download fails.
     """
-    if source is None:
-        return common.fetch(URL, Path(to), SHA256, PAGE)
-    with archives.open_source(source) as opened:
-        find_cases(opened)
-    return Path(source)
+    return common.fetch(URL, Path(to), SHA256, PAGE)
 
 
 def prepare(

@@ -36,7 +36,7 @@ CASES = 100
 SEED = 2018
 
 
-def get(to: Path, source: Path | None = None) -> Path:
+def get(to: Path) -> Path:
     """Refuse: there is nothing to download.
 
     Raises:
@@ -48,16 +48,23 @@ def get(to: Path, source: Path | None = None) -> Path:
 def prepare(source: Path | None, to: Path | str, size: int = SIZE) -> Path:
     """Write the prepared folder ``to`` from the file that comes with the course.
 
+    The same set in ``to`` is kept.
+
     Args:
         source: Not used.
         to: The folder to write.
         size: 128; other sizes are made from the full set.
 
+    Returns:
+        The folder.
+
     Raises:
         ValueError: Another size, or ``to`` cannot be written.
     """
     if size != SIZE:
-        raise ValueError(f"nuclei-mini has {SIZE} px, not {size}; prepare nuclei for other sizes")
+        raise ValueError(
+            f"nuclei-mini is {SIZE} px only, not {size}; prepare nuclei for other sizes"
+        )
     return shipped.expand(to)
 
 

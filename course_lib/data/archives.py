@@ -13,8 +13,6 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from course_lib.data import atomic
-
 MAX_BYTES = 4 * 2**30
 MAX_RATIO = 200
 _SMALL = 2**20  # a blank picture may shrink a thousandfold and harms nobody
@@ -142,29 +140,6 @@ def open_source(path: Path | str) -> ZipSource | FolderSource:
         ValueError: There is nothing at ``path``, or the archive is refused (see ZipSource).
     """
     return FolderSource(path) if Path(path).is_dir() else ZipSource(path)
-
-
-def extract(path: Path | str, to: Path | str) -> Path:
-    """Unpack a checked zip archive into the new folder ``to``: all of it or nothing.
-
-    Raises:
-        ValueError: The archive is refused (see ZipSource), ``to`` exists, or cannot be written.
-    """
-    to = Path(to)
-    if to.exists():
-        raise ValueError(f"cannot unpack to {to}: it exists; choose a new folder")
-    with (
-        ZipSource(path) as source,
-        atomic.new_folder(to, may_replace=lambda _: False) as temporary,
-    ):
-        for name in source.names:
-            target = temporary / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with target.open("xb") as file:
-                file.write(source.read(name))
-                file.flush()
-                os.fsync(file.fileno())
-    return to
 
 
 def _refuse_unsafe(path: Path, member: zipfile.ZipInfo) -> None:

@@ -1,9 +1,6 @@
 import hashlib
 import os
-import resource
 import stat
-import subprocess
-import sys
 import warnings
 import zipfile
 
@@ -45,7 +42,9 @@ def test_reads_members_sorted_and_without_folders(tmp_path):
 
 def test_folder_reads_like_the_zip(tmp_path):
     path = make_zip(tmp_path / "a.zip", [("top/b/2.txt", b"two"), ("top/1.txt", b"one")])
-    folder = archives.extract(path, tmp_path / "out")
+    folder = tmp_path / "out"
+    with zipfile.ZipFile(path) as file:
+        file.extractall(folder)
     with archives.open_source(folder) as unpacked, archives.open_source(path) as packed:
         assert unpacked.names == packed.names
         assert [unpacked.read(n) for n in unpacked.names] == [packed.read(n) for n in packed.names]
@@ -61,9 +60,8 @@ def test_folder_reads_like_the_zip(tmp_path):
 def test_names_that_lead_outside_are_refused(tmp_path, name):
     path = make_zip(tmp_path / "evil.zip", [("good.txt", b"x"), (name, b"evil")])
     with pytest.raises(ValueError, match=r"evil\.zip: member ") as error:
-        archives.extract(path, tmp_path / "deep" / "out")
+        archives.open_source(path)
     assert repr(name) in one_line(error)
-    assert not (tmp_path / "deep").exists()
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -92,13 +90,13 @@ def test_name_that_comes_twice_is_refused(tmp_path):
         archives.open_source(path)
 
 
-def test_bomb_is_refused_by_ratio_before_anything_is_unpacked(tmp_path):
+def test_bomb_is_refused_by_ratio_before_anything_is_read(tmp_path):
     path = make_zip(tmp_path / "bomb.zip", [("zeros.bin", bytes(8 * 2**20))])
     assert path.stat().st_size < 20_000
     with pytest.raises(ValueError, match=r"bomb\.zip: member 'zeros\.bin' .*8,388,608") as error:
-        archives.extract(path, tmp_path / "out")
+        archives.open_source(path)
     one_line(error)
-    assert not (tmp_path / "out").exists()
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_small_blank_file_is_no_bomb(tmp_path):
@@ -151,15 +149,16 @@ def test_truncated_or_foreign_file(tmp_path, cut):
     one_line(error)
 
 
-def test_damaged_member_is_named_and_nothing_is_left(tmp_path):
+def test_damaged_member_is_named(tmp_path):
     path = make_zip(tmp_path / "a.zip", [("a", b"first"), ("b", os.urandom(5000))])
     content = bytearray(path.read_bytes())
     content[3000] ^= 255
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"a\.zip: member 'b' is damaged") as error:
-        archives.extract(path, tmp_path / "out")
+    with archives.open_source(path) as source:
+        assert source.read("a") == b"first"
+        with pytest.raises(ValueError, match=r"a\.zip: member 'b' is damaged") as error:
+            source.read("b")
     one_line(error)
-    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_empty_zip_has_no_names(tmp_path):
@@ -169,34 +168,3 @@ def test_empty_zip_has_no_names(tmp_path):
 def test_missing_file(tmp_path):
     with pytest.raises(ValueError, match=r"no file .*gone\.zip"):
         archives.open_source(tmp_path / "gone.zip")
-
-
-def test_extract_refuses_an_existing_folder_and_a_place_below_a_file(tmp_path):
-    path = make_zip(tmp_path / "a.zip", [("a", b"x")])
-    (tmp_path / "there").mkdir()
-    with pytest.raises(ValueError, match="it exists"):
-        archives.extract(path, tmp_path / "there")
-    with pytest.raises(ValueError, match=r"cannot write .*: File exists"):
-        archives.extract(path, path / "out")
-
-
-def limit_file_size():
-    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-
-
-def test_extract_on_a_full_disk_leaves_nothing(tmp_path):
-    path = make_zip(tmp_path / "a.zip", [("a", os.urandom(5000))])
-    code = (
-        "import sys; from course_lib.data import archives\n"
-        "try: archives.extract(*sys.argv[1:])\n"
-        "except ValueError as error: print(error)"
-    )
-    run = subprocess.run(
-        [sys.executable, "-c", code, path, tmp_path / "out"],
-        capture_output=True,
-        text=True,
-        preexec_fn=limit_file_size,
-    )
-    assert "File too large" in run.stdout, run.stderr
-    assert run.stdout.count("\n") == 1
-    assert list(tmp_path.iterdir()) == [path]

@@ -1,7 +1,6 @@
 import hashlib
 import http.server
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -238,6 +237,7 @@ def test_prints_nothing_off_a_terminal(server, tmp_path):
     assert (tmp_path / "a set.zip").read_bytes() == CONTENT
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_resumes_after_kill(server, tmp_path):
     server.delay = 0.05
     process = subprocess.Popen([sys.executable, "-c", CODE, server.url, tmp_path, SHA])
@@ -258,6 +258,7 @@ def test_resumes_after_kill(server, tmp_path):
 
 
 def test_full_disk_is_one_line(server, tmp_path):
+    resource = pytest.importorskip("resource", reason="needs Unix resource limits")
     run = subprocess.run(
         [sys.executable, "-c", CODE, server.url, tmp_path, SHA],
         capture_output=True,

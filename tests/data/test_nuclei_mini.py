@@ -76,11 +76,18 @@ def test_damaged_file_is_one_line(tmp_path, monkeypatch, damage):
 
 
 def test_script_refuses_what_it_cannot_do(tmp_path):
-    with pytest.raises(ValueError, match="has 128 px, not 64"):
+    with pytest.raises(ValueError, match="is 128 px only, not 64"):
         script.prepare(None, tmp_path / "out", 64)
+    assert not (tmp_path / "out").exists()
     with pytest.raises(ValueError, match="comes with the course"):
         script.get(tmp_path)
-    assert len(prepared.open(script.prepare(None, tmp_path / "out"))) >= 90
+
+
+def test_script_writes_the_shipped_set_once(tmp_path, data):
+    folder = script.prepare(None, str(tmp_path / "out"))
+    assert prepared.open(folder).digest == data.digest
+    before = folder.stat().st_ino
+    assert script.prepare(None, folder, 128).stat().st_ino == before
 
 
 def test_choice_takes_whole_groups_in_proportion():

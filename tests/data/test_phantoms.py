@@ -1,5 +1,8 @@
 """Phantoms: what a case depends on, what a factor may change, what a mask may hold."""
 
+import errno
+import os
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -247,3 +250,15 @@ def test_prepare_writes_a_data_set_that_opens_with_its_split(tmp_path):
     parts = splits.read(folder, "default")["part"]
     assert set(parts) == {"train", "val", "test"}
     assert prepared.verify(folder) == []
+    assert data.name == "phantoms"
+    assert not splits.check(data.cases, parts)
+
+
+def test_prepare_writes_the_split_with_the_set(tmp_path, monkeypatch):
+    def fail(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(splits, "write", fail)
+    with pytest.raises(ValueError, match="cannot write"):
+        phantoms.prepare(tmp_path / "toy", n=20, size=32)
+    assert list(tmp_path.iterdir()) == []

@@ -164,13 +164,6 @@ def test_other_archive_is_told_by_its_content(tmp_path):
     refused(tmp_path, {"a/image.png": b"x"}, r"is not the BUSI archive \(it holds 'a/image\.png'\)")
 
 
-def test_get_looks_at_a_file_at_hand(tmp_path, members):
-    source = write_zip(tmp_path / "a.zip", members)
-    assert busi.get(tmp_path, source) == source
-    with pytest.raises(ValueError, match="is not the BUSI archive"):
-        busi.get(tmp_path, write_zip(tmp_path / "b.zip", {"a": b""}))
-
-
 def reduced_members(size=40):
     """The layout of the cases reduced to one size, with three cases and a table."""
     members, rows = {}, ["case,class,orig_file,orig_w,orig_h,n_masks,colour_overlay,group"]

@@ -74,7 +74,7 @@ def test_endings_of_masks_several_classes_and_colour(tmp_path):
 def refusal(pairs, tmp_path, **options):
     """The message of a refused preparation, of which nothing may be left."""
     images, masks, _ = pairs
-    with pytest.raises(ValueError, match=r"own|pairs|file|group|masks") as caught:
+    with pytest.raises(ValueError, match=r"own|pairs|file|group|masks|classes") as caught:
         folder.prepare(images, masks, tmp_path / "out" / "own", 32, "own", **options)
     assert not (tmp_path / "out").exists()
     assert "\n" not in str(caught.value)
@@ -143,6 +143,35 @@ def test_two_files_of_one_name(pairs, tmp_path):
 )
 def test_group_patterns_that_cannot_work(pairs, tmp_path, pattern, words):
     assert words in refusal(pairs, tmp_path, group_pattern=pattern)
+
+
+@pytest.mark.parametrize("classes", [["lesion"], ["none", "none"], ["none", " "], "none,lesion"])
+def test_classes_that_cannot_work(pairs, tmp_path, classes):
+    assert "2 or more different names, background first" in refusal(
+        pairs, tmp_path, classes=classes
+    )
+
+
+@pytest.mark.parametrize(
+    ("to", "name"),
+    [
+        ("own", "nuclei"),
+        ("own", "nuclei-mini"),
+        ("own", "busi-256"),
+        ("phantoms-96", "own"),
+    ],
+)
+def test_names_of_public_sets_are_taken(pairs, tmp_path, to, name):
+    images, masks, _ = pairs
+    with pytest.raises(ValueError, match=r"belongs to the data set .*; choose another name"):
+        folder.prepare(images, masks, tmp_path / "out" / to, 32, name)
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_that_only_begin_like_a_public_set_are_free(pairs, tmp_path):
+    images, masks, _ = pairs
+    made = folder.prepare(images, masks, tmp_path / "nuclei-of-mine", 32, "nuclei-of-mine")
+    assert prepared.open(made).name == "nuclei-of-mine"
 
 
 def test_an_unknown_data_set_is_refused_with_those_there_are():

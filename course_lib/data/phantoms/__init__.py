@@ -108,10 +108,10 @@ def generate(
 def prepare(
     folder: str | Path, n: int = 600, size: int = 128, seed: int = 0, look: str = "mixed"
 ) -> Path:
-    """Write generated cases as a prepared data set with a split named "default".
+    """Write generated cases as the prepared data set "phantoms" with a split named "default".
 
     Args:
-        folder: where to write; its name becomes the name of the data set.
+        folder: where to write; the same set there is kept, another prepared set is replaced.
         n: number of cases.
         size: side in pixels, 32..512.
         seed: seed of the cases and of the split.
@@ -126,9 +126,9 @@ def prepare(
     from course_lib.data import prepared, splits
 
     made = generate(n, size, seed, look)
-    folder = prepared.write(
+    return prepared.write(
         folder,
-        name=Path(folder).name,
+        name="phantoms",
         images=made.images,
         masks=made.masks,
         cases=made.cases,
@@ -138,10 +138,8 @@ def prepare(
         licence="CC0-1.0",
         source="course_lib.data.phantoms",
         options={"n": n, "size": size, "seed": seed, "look": look},
+        splits={"default": splits.make(made.cases, seed=seed, stratify="look")},
     )
-    parts = splits.make(made.cases, seed=seed, stratify="look")
-    splits.write(folder, "default", made.cases["case_id"], parts)
-    return folder
 
 
 def _check(n, size, seed, look, given, start, empty):
