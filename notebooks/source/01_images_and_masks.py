@@ -603,10 +603,11 @@ fig, _ = drawing.lines(
     marks={"no difference": 0},
     title="Same test images: what do siblings in training change?")
 fig.axes[0].set_xticks(range(1, end + 1), [*range(1, end), "mean"])
+gains = pairs.difference.round(3)
 figures.show(
     fig, f"Dice with siblings minus without, {len(pairs)} splits: from "
-    f"{pairs.difference.min():+.3f} to {pairs.difference.max():+.3f} (split "
-    f"{pairs.difference.argmax() + 1}). Mean {found['difference']:+.3f}, 95 % "
+    f"{gains.min():+.3f} to {gains.max():+.3f} (split "
+    f"{gains.argmax() + 1}). Mean {found['difference']:+.3f}, 95 % "
     f"interval {low:+.3f} to {high:+.3f}.",
     caption=f"Recorded on a {recorded['machine']}; the file is "
     f"`{recorded['file']}`. Record `siblings_difference`.")
