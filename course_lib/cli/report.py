@@ -102,7 +102,10 @@ def _best_figure(notebook) -> tuple[str, str] | None:
 def _export(notebook, run: Path) -> str:
     from nbconvert import HTMLExporter
 
-    body, _ = HTMLExporter(template_name="classic").from_notebook_node(notebook)
+    # The classic template keeps alt texts. Of what it fetches only MathJax is of use: the pages
+    # are read without it too, with formulas as text.
+    fetched = {"require_js_url": "", "jquery_url": "", "mermaid_js_url": ""}
+    body, _ = HTMLExporter(template_name="classic", **fetched).from_notebook_node(notebook)
     target = run / f"{run.name}.html"
     target.write_text(body, encoding="utf-8")
     return f"{run.name}/{target.name}"
@@ -176,8 +179,9 @@ def _table(entries: list[Entry]) -> str:
         if entry.budget and entry.result:
             share = f"{100 * entry.result['seconds'] / entry.budget['seconds']:.0f} %"
         peak = f"{entry.result['peak_mb']:.0f}" if entry.result else "-"
+        short = entry.title.partition(":")[0]
         rows.append(
-            f'<tr><th scope="row"><a href="#{entry.name}">{html.escape(entry.title)}</a></th>'
+            f'<tr><th scope="row"><a href="#{entry.name}">{html.escape(short)}</a></th>'
             f"<td>{_status(entry.status)}</td><td class=n>{entry.outcome['seconds']:.0f}</td>"
             f"<td class=n>{peak}</td><td class='n opt'>{share}</td>"
             f"<td class='n opt'>{len(entry.result.get('records', {}))}</td></tr>"

@@ -76,7 +76,7 @@ train, val, test = (
 )
 channels = images.all_images.shape[1]
 classes = 1 if images.num_classes == 2 else images.num_classes
-real = "" if data == "phantoms" else f"{data}, "
+which = "synthetic images, " if data == "phantoms" else f"{data}, "
 
 # %% [markdown]
 # `data` says which images you use. By default they are **synthetic** (phantoms, notebook
@@ -540,7 +540,7 @@ figures.show(
         ylabel="validation Dice",
         title="When did the net stop getting better?",
     ),
-    caption=f"{real}{len(train)} training cases, at most {protocol.epochs} "
+    caption=f"{which}{len(train)} training cases, at most {protocol.epochs} "
     f"epochs, batch {protocol.batch}, seed {seed}; "
     f"best epoch {history.best_epoch + 1}.",
 )
@@ -574,7 +574,7 @@ figures.show(
         raw.to_numpy(),
         title="What do the worst cases have in common?",
     ),
-    caption=f"{real}test cases at fixed ranks of Dice, seed {seed}. "
+    caption=f"{which}test cases at fixed ranks of Dice, seed {seed}. "
     "Blue solid: reference; orange dashed: net.",
 )
 
@@ -683,7 +683,7 @@ figures.show(
         xlabel=label,
         title="Does Dice fall as the cases get harder?",
     ),
-    caption=f"{real}{len(test)} test cases, seed {seed}, bins of equal number "
+    caption=f"{which}{len(test)} test cases, seed {seed}; equal bins "
     "with 95 % intervals over groups. "
     "Records `dice_easy`, `dice_middle`, `dice_hard`.",
     key=True,
