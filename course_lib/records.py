@@ -25,7 +25,7 @@ import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = ("smoke", "fast", "full")
-PACKAGES = ("torch", "numpy", "scipy", "pandas", "scikit-image", "kornia", "safetensors")
+PACKAGES = ("torch", "numpy", "scipy", "pandas", "kornia", "safetensors")
 
 _current: Run | None = None
 
