@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from course_lib import drawing, figures
+from course_lib import figures
 from course_lib.data import phantoms
+from course_lib.drawing import panels
 
 LOOKS = ("dermoscopy", "ultrasound", "nuclei", "cardiac", "xray")
 TARGET = Path(__file__).parents[1] / "notebooks" / "results" / "readme.png"
@@ -11,14 +12,14 @@ TARGET = Path(__file__).parents[1] / "notebooks" / "results" / "readme.png"
 
 def main() -> None:
     """Write one case a look, with its mask as an outline."""
-    made = [phantoms.generate(1, size=128, seed=7, look=look) for look in LOOKS]
-    fig, alt = drawing.outlines(
-        [one.images[0] for one in made],
-        [one.masks[0] for one in made],
-        [0 * one.masks[0] for one in made],
-        names=list(LOOKS),
-        title="Generated images in five looks; the outline is the exact mask",
-    )
+    title = "Generated images in five looks; the outline is the exact mask"
+    fig, axes = figures.new(1, len(LOOKS), height=1.9, title=title)
+    for ax, look in zip(axes, LOOKS, strict=True):
+        made = phantoms.generate(1, size=128, seed=7, look=look)
+        figures.image(ax, made.images[0])
+        panels.outline(ax, made.masks[0] > 0, figures.TARGET)
+        ax.set_title(look)
+    alt = f"One generated image for each of {', '.join(LOOKS)}, its mask outlined in blue."
     TARGET.write_bytes(figures.show(fig, alt))
 
 

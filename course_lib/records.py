@@ -220,9 +220,16 @@ def peak_memory_mb() -> float:
 
 def write_json(path: Path, content: dict) -> None:
     """Write JSON beside ``path`` and move it into place: a reader never sees half of it."""
+    text = json.dumps(content, indent=1, allow_nan=False) + "\n"
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _plain(value):

@@ -82,3 +82,18 @@ def test_a_failed_write_leaves_the_old_file(tmp_path):
     with pytest.raises(ValueError, match="JSON"):
         records.write_json(target, {"a": float("nan")})
     assert json.loads(target.read_text(encoding="utf-8")) == {"a": 1}
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path):
+    resource = pytest.importorskip("resource", reason="needs Unix resource limits")
+    target = tmp_path / "results.json"
+    records.write_json(target, {"a": 1})
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
+    try:
+        with pytest.raises(OSError, match="large"):
+            records.write_json(target, {"a": "x" * 5000})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert json.loads(target.read_text(encoding="utf-8")) == {"a": 1}
+    assert list(tmp_path.iterdir()) == [target]
