@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from pathlib import Path
@@ -47,7 +48,7 @@ def _table(sources: list[Path]) -> str:
         name, _, question = title.partition(": ")
         question = question[:1].upper() + question[1:]
         cost = budgets().get(source.stem, {}).get("fast")
-        minutes = f"{cost['seconds'] / 60:.1f}" if cost else "-"
+        minutes = f"{math.ceil(cost['seconds'] / 6) / 10:.1f}" if cost else "-"
         memory = f"{cost['peak_mb']:.0f} MB" if cost else "-"
         rows.append(
             f"| [{name}](notebooks/{source.stem}.ipynb) | {question} | {minutes} | {memory} |"
