@@ -164,12 +164,7 @@ def find_cases(source: common.Source) -> tuple[list[Case], list[str], bool]:
             f"{source.path} is not the BUSI archive{example}; it must hold "
             "benign/benign (1).png, benign/benign (1)_mask.png and so on"
         )
-    for case in sorted(images.keys() | masks.keys()):
-        if len(images.get(case, ())) != 1 or case not in masks:
-            raise ValueError(
-                f"{source.path}: case {case} has {len(images.get(case, ()))} images and "
-                f"{len(masks.get(case, ()))} masks; it needs one image and its masks"
-            )
+    common.check_pairs(source, images, masks)
     known = _read_known(source, tables[0], images) if reduced else {}
     cases = [
         Case(case, images[case][0], masks[case], known.get(case, {})) for case in sorted(images)

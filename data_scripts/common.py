@@ -66,6 +66,26 @@ def is_current(folder: Path, version: str, options: dict) -> bool:
     return same and split.is_file() and not file_problems(folder, about, "hash")
 
 
+def check_pairs(source: Source, images: dict, masks: dict, shown: int = 64) -> None:
+    """Refuse an archive in which a case has not exactly one image and at least one mask.
+
+    Args:
+        source: The archive, for the message.
+        images: Members that are images, by case.
+        masks: Members that are masks, by case.
+        shown: Characters of a case that the message shows.
+
+    Raises:
+        ValueError: Names the first such case.
+    """
+    for case in sorted(images.keys() | masks.keys()):
+        if len(images.get(case, ())) != 1 or case not in masks:
+            raise ValueError(
+                f"{source.path}: case {case[:shown]} has {len(images.get(case, ()))} images and "
+                f"{len(masks.get(case, ()))} masks; it needs one image and its masks"
+            )
+
+
 def other_files(names: Iterable[str]) -> list[dict[str, str]]:
     """Entries of the dropped list for files that belong to no case."""
     return [

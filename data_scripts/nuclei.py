@@ -150,12 +150,7 @@ def find_cases(source: common.Source) -> tuple[dict[str, tuple[str, list[str]]],
             f"{source.path} is not the nuclei archive{example}; it must hold "
             "<id>/images/<id>.png and <id>/masks/*.png, ids of 64 hex digits"
         )
-    for case in sorted(images.keys() | masks.keys()):
-        if len(images.get(case, ())) != 1 or case not in masks:
-            raise ValueError(
-                f"{source.path}: case {case[:8]} has {len(images.get(case, ()))} images and "
-                f"{len(masks.get(case, ()))} masks; it needs one image and its masks"
-            )
+    common.check_pairs(source, images, masks, shown=8)
     return {case: (images[case][0], masks[case]) for case in sorted(images)}, others
 
 
