@@ -13,7 +13,7 @@ install: .venv/installed
 	@echo "Installing into .venv (about 2 GB on disk; takes a minute or two)"
 	$(PYTHON) -m venv .venv
 	$(PIP) --retries 1 $(TORCH_INDEX) torch
-	$(PIP) -e ".[notebooks,dev]"
+	$(PIP) -e ".[notebooks,sweep,dev]"
 	@touch $@
 
 course: install
@@ -35,7 +35,7 @@ lint: install
 lock:
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/python -m pip install --quiet --retries 1 $(TORCH_INDEX) "torch==2.13.0"
-	.venv-lock/bin/python -m pip install --quiet -e ".[notebooks,dev]"
+	.venv-lock/bin/python -m pip install --quiet -e ".[notebooks,sweep,dev]"
 	{ sed -n '/^#/p' requirements.lock; .venv-lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//'; \
 	  grep ' ; ' requirements.lock; } > requirements.lock.new
 	mv requirements.lock.new requirements.lock && rm -rf .venv-lock

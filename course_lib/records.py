@@ -180,6 +180,29 @@ def committed(notebook: str, data: str) -> dict | None:
     return {**content, "file": newest.relative_to(ROOT).as_posix()}
 
 
+def committed_sweep(name: str, profile: str = "*") -> dict | None:
+    """Return the newest committed results of a sweep, None if there are none.
+
+    Args:
+        name: of the sweep, as in ``notebooks/sweeps``.
+        profile: smoke, fast or full; by default any.
+
+    Returns:
+        What ``notebooks/results/sweeps/<name>/<profile>-<device>-<date>.json`` says (title,
+        settings, machines, failures), with ``file`` and ``table``: a DataFrame with one row a run
+        and recorded value (the sweep's parameters, ``seed``, ``record``, ``value``, ``unit``, ...).
+    """
+    import pandas as pd
+
+    files = (ROOT / "notebooks" / "results" / "sweeps" / name).glob(f"{profile}-*-????-??-??.json")
+    newest = max(files, key=lambda file: file.stem[-10:], default=None)
+    if newest is None:
+        return None
+    content = json.loads(newest.read_text(encoding="utf-8"))
+    table = pd.read_csv(newest.with_suffix(".csv"), keep_default_na=True)
+    return {**content, "file": newest.relative_to(ROOT).as_posix(), "table": table}
+
+
 def environment(device: torch.device) -> dict:
     """Describe the machine and the versions, without names of hosts, users or folders."""
     name = platform.machine()

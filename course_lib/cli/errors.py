@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from pathlib import Path
 
 import click
 
@@ -29,3 +30,11 @@ def one_line_errors(command):
             raise OneLine(f"{error.strerror or error}{where}: choose another folder") from None
 
     return wrapped
+
+
+def short(path: Path) -> str:
+    """Return a path as seen from the current folder, where it lies below it."""
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)

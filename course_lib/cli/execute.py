@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import sys
+import threading
 from pathlib import Path
 
 import nbformat
@@ -60,6 +61,20 @@ def separate_output() -> None:
     os.dup2(2, 1)
 
 
+def end_with_parent() -> None:
+    """End this process when its parent is gone: nobody would take the result.
+
+    The parent holds the other end of standard input and never writes; the kernel in its turn
+    watches this process.
+    """
+
+    def watch() -> None:
+        os.read(0, 1)  # not sys.stdin: its lock would be held when the interpreter shuts down
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def last_lines(target: str, cell: int) -> list[str]:
     """Return the last lines that a cell printed, else those of its source."""
     try:
@@ -102,5 +117,6 @@ def main(source: str, target: str, parameters: str, timeout: str) -> int:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     separate_output()
     sys.exit(main(*sys.argv[1:]))

@@ -17,7 +17,8 @@ from course_lib.cli import plan as planner
 from course_lib.cli import report as reporter
 from course_lib.cli import run as runner
 from course_lib.cli.data import data as data_commands
-from course_lib.cli.errors import one_line_errors
+from course_lib.cli.errors import one_line_errors, short
+from course_lib.cli.sweep.command import sweep
 from course_lib.records import PROFILES, ROOT
 
 
@@ -27,6 +28,7 @@ def course() -> None:
 
 
 course.add_command(data_commands)
+course.add_command(sweep)
 
 
 @course.command()
@@ -58,10 +60,10 @@ def run(numbers, profile, data, device, exact, jobs, out, timeout, keep) -> None
     plans = planner.plan(planner.find(numbers), profile, wide, dict(exact), out, timeout)
     outcomes = runner.execute_with_bars(plans, jobs)
     page = reporter.write(out)
-    click.echo(f"Report: {_short(page)}")
+    click.echo(f"Report: {short(page)}")
     if keep:
         for file in keeper.keep(plans, outcomes, datetime.date.today().isoformat()):
-            click.echo(f"Kept: {_short(file)}")
+            click.echo(f"Kept: {short(file)}")
     failed = [outcome for outcome in outcomes if outcome.status != "passed"]
     for outcome in failed:
         click.echo(f"FAILED {outcome.where()}: {outcome.error}", err=True)
@@ -112,14 +114,7 @@ def work(to, launch) -> None:
 @one_line_errors
 def report(out) -> None:
     """Write the report of a folder of runs anew."""
-    click.echo(f"Report: {_short(reporter.write(out))}")
-
-
-def _short(path: Path) -> str:
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+    click.echo(f"Report: {short(reporter.write(out))}")
 
 
 if __name__ == "__main__":

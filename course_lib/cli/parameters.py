@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,12 +107,21 @@ def validate(known: dict[str, Parameter], given: dict[str, str], where: str) -> 
     Raises:
         ValueError: for an unknown name, a wrong type or a value out of range, with the valid ones.
     """
+    return _checked(known, given, where, Parameter.parse)
+
+
+def accept(known: dict[str, Parameter], given: dict[str, Any], where: str) -> dict[str, Any]:
+    """Check typed values, as from a file; see :func:`validate`."""
+    return _checked(known, given, where, Parameter.accept)
+
+
+def _checked(known: dict, given: dict, where: str, check: Callable) -> dict[str, Any]:
     unknown = sorted(set(given) - set(known))
     if unknown:
         valid = "; ".join(parameter.describe() for parameter in known.values())
         raise ValueError(f"{where} has no parameter {unknown[0]!r}. Valid: {valid}")
     try:
-        return {name: known[name].parse(str(text)) for name, text in given.items()}
+        return {name: check(known[name], value) for name, value in given.items()}
     except ValueError as error:
         name = str(error).split(" = ")[0]
         raise ValueError(f"{where}: {error}. Valid: {known[name].describe()}") from None

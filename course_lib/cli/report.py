@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import os
 from dataclasses import dataclass
@@ -10,14 +9,8 @@ from pathlib import Path
 
 import nbformat
 
+from course_lib.cli import html
 from course_lib.cli.readme import budgets
-
-STYLE = Path(__file__).with_name("report.css")
-SIGNS = {
-    "passed": ("✓", "passed", "ok"),
-    "failed": ("✕", "failed", "bad"),
-    "over budget": ("!", "over budget", "warn"),
-}
 
 
 @dataclass(frozen=True)
@@ -100,14 +93,8 @@ def _best_figure(notebook) -> tuple[str, str] | None:
 
 
 def _export(notebook, run: Path) -> str:
-    from nbconvert import HTMLExporter
-
-    # The classic template keeps alt texts. Of what it fetches only MathJax is of use: the pages
-    # are read without it too, with formulas as text.
-    fetched = {"require_js_url": "", "jquery_url": "", "mermaid_js_url": ""}
-    body, _ = HTMLExporter(template_name="classic", **fetched).from_notebook_node(notebook)
     target = run / f"{run.name}.html"
-    target.write_text(body, encoding="utf-8")
+    target.write_text(html.exported(notebook), encoding="utf-8")
     return f"{run.name}/{target.name}"
 
 
@@ -127,27 +114,8 @@ def _page(entries: list[Entry]) -> str:
         f"{seconds:.0f} s in all",
         f"highest peak {peak:.0f} MB",
     ]
-    parts = [
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1">',
-        f'<title>{title}</title><link rel="icon" href="data:,">',
-        f"<style>{STYLE.read_text(encoding='utf-8')}</style></head><body>",
-        f'<header><h1>{title}</h1><p class="meta">{_join(meta)}</p></header><main>',
-        _attention(entries),
-        _table(entries),
-        *(_section(entry) for entry in entries),
-        "</main></body></html>",
-    ]
-    return "\n".join(parts)
-
-
-def _join(words: list[str]) -> str:
-    return " · ".join(html.escape(word) for word in words if word)
-
-
-def _status(status: str) -> str:
-    sign, word, kind = SIGNS[status]
-    return f'<span class="{kind}"><span aria-hidden="true">{sign}</span> {word}</span>'
+    body = [_attention(entries), _table(entries), *(_section(entry) for entry in entries)]
+    return html.page(title, meta, body)
 
 
 def _attention(entries: list[Entry]) -> str:
@@ -161,7 +129,7 @@ def _attention(entries: list[Entry]) -> str:
         else:
             continue
         link = f'<a href="#{entry.name}">{html.escape(entry.title)}</a>'
-        lines.append(f"<li>{_status(entry.status)} {link}: {html.escape(cause)}</li>")
+        lines.append(f"<li>{html.status(entry.status)} {link}: {html.escape(cause)}</li>")
     if not lines:
         return ""
     body = "\n".join(lines)
@@ -178,30 +146,26 @@ def _table(entries: list[Entry]) -> str:
         share = ""
         if entry.budget and entry.result:
             share = f"{100 * entry.result['seconds'] / entry.budget['seconds']:.0f} %"
-        peak = f"{entry.result['peak_mb']:.0f}" if entry.result else "-"
         short = entry.title.partition(":")[0]
         rows.append(
-            f'<tr><th scope="row"><a href="#{entry.name}">{html.escape(short)}</a></th>'
-            f"<td>{_status(entry.status)}</td><td class=n>{entry.outcome['seconds']:.0f}</td>"
-            f"<td class=n>{peak}</td><td class='n opt'>{share}</td>"
-            f"<td class='n opt'>{len(entry.result.get('records', {}))}</td></tr>"
+            (
+                f'<a href="#{entry.name}">{html.escape(short)}</a>',
+                html.status(entry.status),
+                f"{entry.outcome['seconds']:.0f}",
+                f"{entry.result['peak_mb']:.0f}" if entry.result else "-",
+                share,
+                str(len(entry.result.get("records", {}))),
+            )
         )
-    head = "".join(
-        f'<th scope="col"{kind}>{word}</th>'
-        for word, kind in (
-            ("Notebook", ""),
-            ("Status", ""),
-            ("Seconds", " class=n"),
-            ("Peak MB", " class=n"),
-            ("Share of time budget", ' class="n opt"'),
-            ("Records", ' class="n opt"'),
-        )
-    )
-    return (
-        f'<h2>All runs</h2><p id="count">{len(entries)} notebooks.</p>'
-        '<div class="scroll" role="region" tabindex="0" aria-labelledby="count"><table>'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-    )
+    columns = {
+        "Notebook": "",
+        "Status": "",
+        "Seconds": "n",
+        "Peak MB": "n",
+        "Share of time budget": "n opt",
+        "Records": "n opt",
+    }
+    return "<h2>All runs</h2>" + html.table(columns, rows, f"{len(entries)} notebooks.")
 
 
 def _section(entry: Entry) -> str:
@@ -209,51 +173,31 @@ def _section(entry: Entry) -> str:
     links = [f'<a href="{entry.page}">executed notebook</a>'] if entry.page else []
     if entry.result:
         links.append(f'<a href="{entry.name}/results.json">results.json of {entry.name}</a>')
-    parts.append(f"<p>{_status(entry.status)} · {' · '.join(links)}</p>")
+    parts.append(f"<p>{html.status(entry.status)} · {' · '.join(links)}</p>")
     if entry.status == "failed":
         lines = "\n".join([entry.outcome["error"], *entry.outcome["lines"]])
         parts.append(f"<pre>{html.escape(lines)}</pre>")
     if entry.figure:
-        data, alt = entry.figure
-        parts.append(
-            f'<figure tabindex="0"><img alt="{html.escape(alt)}" loading="lazy" '
-            f'src="data:image/png;base64,{data}"></figure>'
-        )
+        parts.append(html.figure(*entry.figure))
     if entry.result:
         parts.append(_records(entry))
     return "\n".join([*parts, "</section>"])
 
 
 def _records(entry: Entry) -> str:
-    rows = "".join(
-        f'<tr><th scope="row">{html.escape(name)}</th><td class=n>{_number(item["value"])}'
-        f"</td><td>{_interval(item)}</td><td>{html.escape(item['unit'])}</td>"
-        f"<td class=n>{item['n'] if item['n'] is not None else ''}</td></tr>"
+    rows = (
+        (
+            html.escape(name),
+            html.number(item["value"]),
+            html.interval(item["interval"]),
+            html.escape(item["unit"]),
+            str(item["n"]) if item["n"] is not None else "",
+        )
         for name, item in entry.result["records"].items()
     )
+    columns = {"Record": "", "Value": "n", "Interval": "", "Unit": "", "n": "n"}
     shown = " open" if entry.figure else ""
     return (
         f"<details{shown}><summary>{len(entry.result['records'])} recorded results</summary>"
-        f'<div class="scroll" role="region" tabindex="0" aria-label="results of {entry.name}">'
-        '<table><thead><tr><th scope="col">Record</th><th scope="col" class=n>Value</th>'
-        '<th scope="col">Interval</th><th scope="col">Unit</th><th scope="col" class=n>n</th>'
-        f"</tr></thead><tbody>{rows}</tbody></table></div></details>"
+        f"{html.table(columns, rows, label=f'results of {entry.name}')}</details>"
     )
-
-
-def _number(value) -> str:
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    return (
-        "undefined" if value is None else html.escape(f"{value:,}" if _int(value) else str(value))
-    )
-
-
-def _int(value) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _interval(item: dict) -> str:
-    if item["interval"] is None:
-        return ""
-    return f"[{_number(item['interval'][0])}, {_number(item['interval'][1])}]"

@@ -17,6 +17,7 @@ from course_lib.cli.plan import SAFE, Plan
 from course_lib.records import ROOT, write_json
 
 GRACE = 600  # seconds that a run may take in all beyond the time of one cell
+_running: set[subprocess.Popen] = set()
 
 
 @dataclass(frozen=True)
@@ -49,15 +50,21 @@ def execute(
         progress: called with (name, cells begun, cells in all).
         done: called with each outcome as it comes.
     """
-    threads = max(1, _cores() // jobs)
+    threads = max(1, cores() // jobs)
 
     def one(item: Plan) -> Outcome:
-        outcome = _execute(item, threads, progress)
+        outcome = execute_one(item, threads, progress)
         done(outcome)
         return outcome
 
     with ThreadPoolExecutor(jobs) as pool:
-        return list(pool.map(one, plans))
+        try:
+            return list(pool.map(one, plans))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(_running):
+                process.kill()
+            raise
 
 
 def execute_with_bars(plans: list[Plan], jobs: int) -> list[Outcome]:
@@ -82,13 +89,14 @@ def execute_with_bars(plans: list[Plan], jobs: int) -> list[Outcome]:
         return execute(plans, jobs, progress, done)
 
 
-def _cores() -> int:
+def cores() -> int:
     """Cores that this process may use, where the system tells; else all."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def _execute(item: Plan, threads: int, progress: Callable[[str, int, int], None]) -> Outcome:
+def execute_one(item: Plan, threads: int, progress: Callable[[str, int, int], None]) -> Outcome:
+    """Run one notebook in its folder, which is emptied first; returns how it ended."""
     name = item.notebook.stem
     shutil.rmtree(item.folder, ignore_errors=True)
     item.folder.mkdir(parents=True, exist_ok=True)
@@ -117,16 +125,26 @@ def _run_process(item: Plan, threads: int, progress: Callable[[int, int], None])
     }
     log = item.folder / "log.txt"
     with log.open("wb") as errors:
+        # stdin: the run ends itself when this process is gone. Of its own session: Ctrl-C reaches
+        # this process alone, so an interrupted run does not look like a failed one.
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=errors, cwd=ROOT, env=environment
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            cwd=ROOT,
+            env=environment,
+            start_new_session=True,
         )
         clock = threading.Timer(item.cell_seconds + GRACE, process.kill)
         clock.daemon = True
         clock.start()
+        _running.add(process)
         try:
             last, said = _listen(process, progress)
         finally:
             clock.cancel()
+            _running.discard(process)
     if process.returncode == 0:
         return None
     if said is not None:

@@ -38,6 +38,8 @@ data = "phantoms"  # str phantoms|nuclei-mini|nuclei|busi|...: which images
 size = 0  # int 0..512: pixels a side that the net sees; 0: 64, in full 224
 base = 0  # int 0..128: channels of the first level; 0: 16, in full 64
 epochs = 0  # int 0..2000: passes over the training cases; 0: as the profile says
+loss = ""  # str |dice_ce|dice|cross_entropy|focal: empty: as the profile says
+train_cases = 0  # int 0..100000: cases that are trained on, drawn at random; 0: all
 seed = 0  # int 0..1000000: of the weights, the order of the cases, augmentation
 device = "auto"  # str auto|cpu|cuda|mps: where the net is trained
 out_dir = ""  # str: folder of results.json; empty: below runs/notebooks
@@ -61,6 +63,8 @@ run = records.start(
         "size": size,
         "base": base,
         "epochs": epochs,
+        "loss": loss,
+        "train_cases": train_cases,
         "seed": seed,
         "device": device,
         "out_dir": out_dir,
@@ -74,6 +78,11 @@ images = opened.resized(size)
 train, val, test = (
     images.subset(parts[name]) for name in ("train", "val", "test")
 )
+if train_cases > len(train):
+    raise ValueError(f"train_cases = {train_cases}, there are {len(train)}")
+if train_cases:  # repeated, so that an epoch has as many updates as with all
+    order = np.random.default_rng(seed).permutation(len(train))
+    train = train.subset(np.resize(order[:train_cases], len(train)))
 channels = images.all_images.shape[1]
 classes = 1 if images.num_classes == 2 else images.num_classes
 which = "synthetic images, " if data == "phantoms" else f"{data}, "
@@ -518,7 +527,12 @@ protocol = run.pick(
     fast=replace(training.PROTOCOLS["course"], epochs=8),
     full=training.PROTOCOLS["plnet"],
 )
-protocol = replace(protocol, seed=seed, epochs=epochs or protocol.epochs)
+protocol = replace(
+    protocol,
+    seed=seed,
+    epochs=epochs or protocol.epochs,
+    loss=loss or protocol.loss,
+)
 torch.manual_seed(seed)
 net = models.create(
     "unet",
@@ -540,8 +554,8 @@ figures.show(
         ylabel="validation Dice",
         title="When did the net stop getting better?",
     ),
-    caption=f"{which}{len(train)} training cases, at most {protocol.epochs} "
-    f"epochs, batch {protocol.batch}, seed {seed}; "
+    caption=f"{which}{train_cases or len(train)} training cases, at most "
+    f"{protocol.epochs} epochs, batch {protocol.batch}, seed {seed}; "
     f"best epoch {history.best_epoch + 1}.",
 )
 
