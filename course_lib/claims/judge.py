@@ -1,0 +1,109 @@
+"""The verdict on a claim: computed from the ledger and the committed results, never stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from course_lib.claims import evidence, ledger
+from course_lib.claims import rule as rules
+from course_lib.claims.ledger import Claim, Ledger
+
+
+class Verdict(StrEnum):
+    """What can be said about a claim today."""
+
+    HOLDS = "holds"
+    FAILS = "fails"
+    NOT_COMPARABLE = "not comparable"
+    NOT_STATED = "not stated by the paper"
+    NOT_YET_MEASURED = "not yet measured"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A claim with its verdict.
+
+    ``ours`` is what stands against the paper's words: a measured or a computed number, or what the
+    released code has; ``interval`` its 95 % bounds. ``note`` says how it came about ("at teaching
+    size", seeds), ``file`` names the committed results, ``why`` the reason of "not comparable".
+    """
+
+    claim: Claim
+    verdict: Verdict
+    ours: float | str | None = None
+    interval: tuple[float, float] | None = None
+    note: str = ""
+    file: str = ""
+    why: str = ""
+
+
+def rows(paper: str, notebook: str = "") -> list[Row]:
+    """Judge every claim of a paper, or those that one notebook looks at, in the paper's order.
+
+    Raises:
+        ValueError: there is no such ledger, or it or a result file does not hang together.
+    """
+    found = judge(ledger.read(paper))
+    return [row for row in found if notebook in ("", row.claim.notebook)]
+
+
+def judge(book: Ledger) -> list[Row]:
+    """Judge every claim of a ledger.
+
+    Raises:
+        ValueError: a committed result file does not hold what a claim expects; file and id.
+    """
+    return [_row(claim, book) for claim in book.claims]
+
+
+def summary(judged: Sequence[Row]) -> dict[str, int]:
+    """Count the verdicts; every verdict has an entry."""
+    counts = Counter(row.verdict for row in judged)
+    return {str(verdict): counts[verdict] for verdict in Verdict}
+
+
+def _row(claim: Claim, book: Ledger) -> Row:
+    if claim.kind == "silent":
+        return Row(claim, Verdict.NOT_STATED, ours=claim.found)
+    if claim.why:
+        return Row(claim, Verdict.NOT_COMPARABLE, why=claim.why)
+    if claim.kind != "measured":
+        return _computed(claim)
+    try:
+        return _measured(claim, evidence.find(claim, book.full_size))
+    except ValueError as error:
+        raise ValueError(f"{book.name}.toml: {claim.id}: {error}") from None
+
+
+def _computed(claim: Claim) -> Row:
+    verdict = _verdict(rules.evaluate(claim.rule, claim.inputs))
+    ours = claim.found
+    if ours is None:
+        ours = rules.left_side(claim.rule, claim.inputs)
+    note = "in the released code" if claim.kind == "code" else ""
+    return Row(claim, verdict, ours=ours, note=note)
+
+
+def _measured(claim: Claim, found: evidence.Measured | None) -> Row:
+    if found is None:
+        return Row(claim, Verdict.NOT_YET_MEASURED)
+    note = f"{found.runs} runs" if found.runs > 1 else "1 run"
+    if not found.full:
+        note = f"at teaching size, {note}"
+    inputs = {**claim.inputs, "ours": found.value}
+    if found.interval:
+        inputs |= {"low": found.interval[0], "high": found.interval[1]}
+    verdict = Verdict.NOT_YET_MEASURED
+    missing = [n for n in sorted(rules.names_in(claim.rule)) if inputs.get(n) is None]
+    if missing:
+        note += ", undefined" if found.value is None else ", no interval"
+    elif found.full:
+        verdict = _verdict(rules.evaluate(claim.rule, inputs))
+    return Row(claim, verdict, found.value, found.interval, note, found.file)
+
+
+def _verdict(true: bool) -> Verdict:
+    return Verdict.HOLDS if true else Verdict.FAILS
