@@ -39,7 +39,7 @@ class Measured:
 
     value: float | None
     interval: tuple[float, float] | None
-    runs: int
+    seeds: int
     n: int | None
     full: bool
     file: str
@@ -94,7 +94,8 @@ def _of_notebook(file: Path, record: str) -> list[Sample]:
         item = run["records"].get(record)
         if item is None:
             continue
-        interval = None if item["interval"] is None else tuple(item["interval"])
+        bounds = item["interval"] or (None, None)
+        interval = None if None in bounds else (bounds[0], bounds[1])
         value = _number(item["value"], file, record)
         found.append(
             Sample(

@@ -26,14 +26,15 @@ class Verdict(StrEnum):
 class Row:
     """A claim with its verdict.
 
-    ``ours`` is what stands against the paper's words: a measured or a computed number, or what the
-    released code has; ``interval`` its 95 % bounds. ``note`` says how it came about ("at teaching
-    size", seeds), ``file`` names the committed results, ``why`` the reason of "not comparable".
+    ``ours`` is what stands against the paper's words: a measured number, the numbers that the rule
+    compares, or what the released code has. ``interval`` is its 95 % bounds, ``note`` says how it
+    came about ("at teaching size, 3 seeds"), ``file`` names the committed results, ``why`` is the
+    reason of "not comparable".
     """
 
     claim: Claim
     verdict: Verdict
-    ours: float | str | None = None
+    ours: float | str | list | None = None
     interval: tuple[float, float] | None = None
     note: str = ""
     file: str = ""
@@ -80,17 +81,18 @@ def _row(claim: Claim, book: Ledger) -> Row:
 
 def _computed(claim: Claim) -> Row:
     verdict = _verdict(rules.evaluate(claim.rule, claim.inputs))
-    ours = claim.found
-    if ours is None:
-        ours = rules.left_side(claim.rule, claim.inputs)
-    note = "in the released code" if claim.kind == "code" else ""
-    return Row(claim, verdict, ours=ours, note=note)
+    if claim.found is not None:
+        note = "in the released code" if claim.kind == "code" else ""
+        return Row(claim, verdict, ours=claim.found, note=note)
+    return Row(claim, verdict, ours=rules.compared(claim.rule, claim.inputs))
 
 
 def _measured(claim: Claim, found: evidence.Measured | None) -> Row:
     if found is None:
         return Row(claim, Verdict.NOT_YET_MEASURED)
-    note = f"{found.runs} runs" if found.runs > 1 else "1 run"
+    note = f"{found.seeds} seeds" if found.seeds > 1 else "1 seed"
+    if found.n:
+        note += f", n = {found.n}"
     if not found.full:
         note = f"at teaching size, {note}"
     inputs = {**claim.inputs, "ours": found.value}

@@ -23,7 +23,7 @@ from __future__ import annotations
 import fnmatch
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,7 @@ FIELDS = dict.fromkeys(TEXTS, (str,)) | {
     "setting": (dict,),
     "against": (dict,),
 }
+NET = {"create": (str,), "options": (dict,), "parameters": NUMBER, "gmac": NUMBER}
 ALWAYS = ("id", "where", "claim", "kind")
 # What each kind of evidence needs beyond ALWAYS, and what it must not have.
 KINDS = {
@@ -131,32 +132,44 @@ def read_file(file: Path) -> Ledger:
 
 
 def _ledger(name: str, content: dict) -> Ledger:
+    for key in ("paper", "full_size", "nets"):
+        _typed(content.setdefault(key, {}), (dict,), "the file", key)
     _known(content, ("paper", "full_size", "nets", "claim"), "the file")
-    nets = content.get("nets", {})
-    claims, values = [], _counts(nets)
-    for raw in content.get("claim", []):
-        for one in tables.cells(raw) if "rows" in raw or "columns" in raw else [raw]:
-            claim, numbers = _claim(one)
-            twice = values.keys() & numbers.keys() or {c.id for c in claims} & {claim.id}
-            if twice:
-                raise ValueError(f"{claim.id}: this id is there twice")
-            claims.append(claim)
-            values |= numbers
+    claims: dict[str, Claim] = {}
+    values = _counts(content["nets"])
+    for cell in _raw_claims(content.get("claim", [])):
+        claim = _claim(cell)
+        if claim.id in claims:
+            raise ValueError(f"{claim.id}: this id is there twice")
+        claims[claim.id] = claim
+        values |= {claim.id: claim.quote} if isinstance(claim.quote, NUMBER) else {}
+        values |= cell.numbers
     if not claims:
         raise ValueError("there is no [[claim]] in it")
-    ready = tuple(_with_inputs(claim, values) for claim in claims)
-    return Ledger(name, content.get("paper", {}), content.get("full_size", {}), nets, ready, values)
+    ready = tuple(_with_inputs(claim, values) for claim in claims.values())
+    return Ledger(name, content["paper"], content["full_size"], content["nets"], ready, values)
+
+
+def _raw_claims(listed) -> Iterator[tables.Cell]:
+    if not isinstance(listed, list) or not all(isinstance(raw, dict) for raw in listed):
+        raise ValueError("claim must be a list of tables: [[claim]]")
+    for raw in listed:
+        if raw.keys() & {"rows", "columns"}:
+            yield from tables.cells(raw)
+        else:
+            yield tables.Cell(raw, "", _printed(raw.get("quote")), {})
 
 
 def _counts(nets: Mapping) -> dict[str, float]:
     values = {}
     for name, net in nets.items():
-        _known(net, ("create", "options", "parameters", "gmac"), f"nets.{name}")
-        if not isinstance(net.get("create"), str):
-            raise ValueError(f"nets.{name}: create must name a net of course_lib.models")
-        for count in ("parameters", "gmac"):
-            if count in net:
-                values[f"nets.{name}.{count}"] = _typed(net[count], NUMBER, f"nets.{name}", count)
+        where = f"nets.{name}"
+        _known(_typed(net, (dict,), "nets", name), tuple(NET), where)
+        for key, value in net.items():
+            _typed(value, NET[key], where, key)
+        if "create" not in net:
+            raise ValueError(f"{where}: create must name a net of course_lib.models")
+        values |= {f"{where}.{key}": net[key] for key in ("parameters", "gmac") if key in net}
     return values
 
 
@@ -176,18 +189,17 @@ def _typed(value, kinds: tuple, where: str, name: str):
 _WORDS = {int: "a number", float: "a number", str: "a text", list: "a list", dict: "a table"}
 
 
-def _claim(raw: dict) -> tuple[Claim, dict[str, float]]:
-    """Check one claim by itself; returns it with the numbers that other rules may name."""
-    raw = dict(raw)
-    extra = raw.pop("cell", {})  # what tables.cells adds
+def _claim(cell: tables.Cell) -> Claim:
+    """Check one claim by itself."""
+    raw = cell.raw
     where = str(raw.get("id", "a claim without id"))
     _known(raw, tuple(FIELDS), where)
     for name, value in raw.items():
         _typed(value, FIELDS[name], where, name)
+        for item in value if isinstance(value, list) else ():
+            _typed(item, (*NUMBER, str), where, f"an item of {name}")
     _check_fields(raw, where)
-    claim = Claim(**raw, **{"printed": _printed(raw.get("quote")), **extra.get("fields", {})})
-    numbers = {claim.id: claim.quote} if isinstance(claim.quote, NUMBER) else {}
-    return claim, numbers | extra.get("numbers", {})
+    return Claim(**raw, printed=cell.printed, table=cell.table)
 
 
 def _check_fields(raw: dict, where: str) -> None:
@@ -223,7 +235,9 @@ def _measured_fields(raw: dict, needed: tuple, barred: tuple, where: str) -> tup
 def _printed(quote) -> str:
     if isinstance(quote, list):
         return ", ".join(_printed(one) for one in quote)
-    return f"{quote:,}" if isinstance(quote, NUMBER) else quote or ""
+    if isinstance(quote, NUMBER):
+        return f"{quote:,}"
+    return "" if quote is None else str(quote)
 
 
 def _with_inputs(claim: Claim, values: Mapping[str, float]) -> Claim:
@@ -238,10 +252,9 @@ def _with_inputs(claim: Claim, values: Mapping[str, float]) -> Claim:
             for name in ("quote", "found")
             if name in used and getattr(claim, name) is not None
         }
-        known = {*inputs, *(MEASURED_NAMES if claim.kind == "measured" else ())}
-        _same_names(used, known, claim)
-        if claim.kind != "measured":
-            rules.evaluate(claim.rule, inputs)
+        trial = dict.fromkeys(MEASURED_NAMES, 1.0) if claim.kind == "measured" else {}
+        _same_names(used, {*inputs, *trial}, claim)
+        rules.evaluate(claim.rule, inputs | trial)
     except ValueError as error:
         raise ValueError(f"{claim.id}: {error}") from None
     return Claim(**{**vars(claim), "inputs": inputs})

@@ -55,14 +55,23 @@ def evaluate(rule: str, values: Mapping[str, float | str | Sequence]) -> bool:
     return answer
 
 
-def left_side(rule: str, values: Mapping[str, float | str | Sequence]) -> float | None:
-    """Return the number left of a rule's one comparison sign; None for any other form of rule."""
+def compared(rule: str, values: Mapping[str, float | str | Sequence]) -> list[float]:
+    """Return the numbers that a rule compares, left to right, for people to look at.
+
+    Left out are constants, what is no number, and ``quote``, which stands beside them anyway. Empty
+    for a rule that is neither a comparison nor ``all()`` or ``any()`` of some.
+    """
     known = {name: _clean(value, name) for name, value in values.items()}
-    match _parse(rule):
-        case ast.Compare(left=left, ops=[_]):
-            number = _value(left, known)
-            return number if _is_number(number) else None
-    return None
+    tree = _parse(rule)
+    parts = tree.args if isinstance(tree, ast.Call) else [tree]
+    sides = [side for part in parts if isinstance(part, ast.Compare) for side in _sides(part)]
+    told = [s for s in sides if not isinstance(s, ast.Constant) and ast.unparse(s) != "quote"]
+    numbers = [_value(side, known) for side in told]
+    return [number for number in numbers if _is_number(number)]
+
+
+def _sides(comparison: ast.Compare) -> list[ast.expr]:
+    return [comparison.left, *comparison.comparators]
 
 
 def names_in(rule: str) -> set[str]:
@@ -106,9 +115,9 @@ def _check(node: ast.expr) -> Iterator[str]:
         case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
             yield from _check(left)
             yield from _check(right)
-        case ast.Compare(left=left, ops=ops, comparators=others):
+        case ast.Compare(ops=ops):
             _refuse_unless(all(type(op) in ORDER | SAMENESS for op in ops), node)
-            for part in [left, *others]:
+            for part in _sides(node):
                 yield from _check(part)
         case ast.Call(func=ast.Name(id=name), args=parts, keywords=[]):
             _refuse_unless(name in FUNCTIONS, node)
@@ -138,10 +147,11 @@ def _value(node: ast.expr, known: Mapping[str, Value]) -> Value:
             return -_number(_value(part, known))
         case ast.BinOp(left=left, op=op, right=right) if type(op) in ARITHMETIC:
             return _arithmetic(op, _number(_value(left, known)), _number(_value(right, known)))
-        case ast.Compare(left=left, ops=ops, comparators=others):
-            parts = [_value(part, known) for part in [left, *others]]
+        case ast.Compare(ops=ops):
+            parts = [_value(part, known) for part in _sides(node)]
             pairs = zip(ops, parts, parts[1:], strict=False)
-            return all([_compare(op, one, two) for op, one, two in pairs])
+            truths = [_compare(op, one, two) for op, one, two in pairs]  # all: none may be wrong
+            return all(truths)
         case ast.Call(func=ast.Name(id=name), args=parts, keywords=[]) if name in FUNCTIONS:
             return FUNCTIONS[name](*(_value(part, known) for part in parts))
     _refuse_unless(False, node)

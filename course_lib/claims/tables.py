@@ -19,12 +19,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-FIELDS = ("id", "where", "claim", "kind", "columns", "rows", "why", "protocol", "notebook")
+FIELDS = {
+    "id": str, "where": str, "claim": str, "kind": str, "columns": list, "rows": dict,
+    "why": (str, dict), "protocol": str, "notebook": str,
+}  # fmt: skip
+OPTIONAL = ("protocol", "notebook")
 CELL = re.compile(r"(-?\d+(?:\.\d+)?)(?:±(\d+(?:\.\d+)?))?")
 
 
-def cells(table: dict) -> Iterator[dict]:
+@dataclass(frozen=True)
+class Cell:
+    """A claim as :mod:`ledger` takes it, its table, its text as printed, and its deviation."""
+
+    raw: dict
+    table: str
+    printed: str
+    numbers: dict[str, float]
+
+
+def cells(table: dict) -> Iterator[Cell]:
     """Turn a table into plain claims, in reading order.
 
     Raises:
@@ -35,10 +50,12 @@ def cells(table: dict) -> Iterator[dict]:
     for key in table:
         if key not in FIELDS:
             raise ValueError(f"{name}: unknown field {key!r}: a table has {', '.join(FIELDS)}")
-    for key in FIELDS[:7]:
-        if not table.get(key):
+    for key, kind in FIELDS.items():
+        if key not in OPTIONAL and not table.get(key):
             raise ValueError(f"{name}: {key} is missing")
-    columns = table["columns"]
+        if key in table and not isinstance(table[key], kind):
+            raise ValueError(f"{name}: {key} is of the wrong type: see the example in tables.py")
+    columns = [str(column) for column in table["columns"]]
     for row, line in table["rows"].items():
         words = line.split() if isinstance(line, str) else []
         if len(words) != len(columns):
@@ -49,7 +66,7 @@ def cells(table: dict) -> Iterator[dict]:
             yield _cell(table, row, column, word)
 
 
-def _cell(table: dict, row: str, column: str, word: str) -> dict:
+def _cell(table: dict, row: str, column: str, word: str) -> Cell:
     ident = f"{table['id']}.{row}.{column}"
     match = CELL.fullmatch(word)
     if not match:
@@ -58,13 +75,12 @@ def _cell(table: dict, row: str, column: str, word: str) -> dict:
     why = table["why"].get(first) if isinstance(table["why"], dict) else table["why"]
     if not why:
         raise ValueError(f"{ident}: why has no reason for {first!r}")
-    numbers = {f"{ident}.sd": float(match[2])} if match[2] else {}
-    plain = {key: table[key] for key in ("where", "kind", "protocol", "notebook") if key in table}
-    return plain | {
+    raw = {key: table[key] for key in ("where", "kind", *OPTIONAL) if key in table} | {
         "id": ident,
-        "claim": table["claim"].format(row=row, column=column.replace(".", " ")),
+        "claim": table["claim"].replace("{row}", row).replace("{column}", column.replace(".", " ")),
         "quote": float(match[1]),
         "measure": column.rpartition(".")[2],
         "why": why,
-        "cell": {"fields": {"printed": word, "table": table["id"]}, "numbers": numbers},
     }
+    deviation = {f"{ident}.sd": float(match[2])} if match[2] else {}
+    return Cell(raw, table["id"], word, deviation)
