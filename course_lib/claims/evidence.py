@@ -78,8 +78,9 @@ def _newest_first(claim: Claim) -> list[Path]:
 def _samples(file: Path, claim: Claim) -> list[Sample]:
     try:
         found = (_of_sweep if claim.sweep else _of_notebook)(file, claim.record)
-    except (OSError, KeyError, TypeError, AttributeError, json.JSONDecodeError, csv.Error) as error:
-        raise ValueError(f"{_short(file)} cannot be read as results: {error!r}") from None
+    except (OSError, LookupError, TypeError, AttributeError, ValueError, csv.Error) as error:
+        why = f"no {error}" if isinstance(error, LookupError) else error
+        raise ValueError(f"{_short(file)} cannot be read as results: {why}") from None
     if not found:
         raise ValueError(f"{_short(file)} has no record {claim.record!r}")
     for name in {**claim.setting, **claim.against}:
@@ -96,7 +97,7 @@ def _of_notebook(file: Path, record: str) -> list[Sample]:
             continue
         bounds = item["interval"] or (None, None)
         interval = None if None in bounds else (bounds[0], bounds[1])
-        value = _number(item["value"], file, record)
+        value = _number(item["value"], record)
         found.append(
             Sample(
                 run["parameters"], run["profile"], str(run["seeds"][0]), value, interval, item["n"]
@@ -112,7 +113,7 @@ def _of_sweep(file: Path, record: str) -> list[Sample]:
         for row in csv.DictReader(lines):
             if row["record"] != record:
                 continue
-            value = _number(row.get("text") or row["value"] or None, file, record)
+            value = _number(row.get("text") or row["value"] or None, record)
             bounds = row.get("low"), row.get("high")
             interval = (float(bounds[0]), float(bounds[1])) if all(bounds) else None
             n = int(float(row["n"])) if row.get("n") else None
@@ -121,11 +122,11 @@ def _of_sweep(file: Path, record: str) -> list[Sample]:
     return found
 
 
-def _number(value, file: Path, record: str) -> float | None:
+def _number(value, record: str) -> float | None:
     try:
         return None if value is None else float(value)
     except ValueError:
-        raise ValueError(f"{_short(file)}: record {record!r} is no number: {value!r}") from None
+        raise ValueError(f"record {record!r} is no number: {value!r}") from None
 
 
 def _is_full(sample: Sample, full_size: Mapping) -> bool:
