@@ -18,7 +18,7 @@ SIGNS = {
     Verdict.NOT_STATED: ("?", "meta"),
     Verdict.NOT_YET_MEASURED: ("\u2013", "meta"),
 }
-COLUMNS = {"Claim": "", "Where": "", "Paper": "", "Ours": "", "Verdict": ""}
+COLUMNS = {"Claim": "", "Where": "opt", "Paper": "", "Ours": "", "Verdict": ""}
 
 
 def write(file: Path, papers: Sequence[str]) -> Path:
@@ -45,9 +45,10 @@ def section_html(paper: str) -> str:
     """
     book = claims.read(paper)
     judged = claims.judge(book)
-    about = [str(value) for value in book.paper.values()]
+    about = [str(value) for key, value in book.paper.items() if key != "name"]
+    name = html.escape(str(book.paper.get("name", paper)))
     parts = [
-        f'<section id="claims-{paper}"><h2>Claims of {html.escape(paper)}</h2>',
+        f'<section id="claims-{paper}"><h2>Claims of {name}</h2>',
         f'<p class="meta">{html.join(about)}</p>',
         html.table(COLUMNS, _lines(judged, paper), count=sentence(judged)),
         *(_cells(name, rows, paper) for name, rows in printed_tables(judged).items()),
