@@ -4,7 +4,7 @@ rule: the small language of rules. ledger: reads and checks ``notebooks/claims/<
 tables: printed tables as one claim a cell. evidence: committed results. judge: the verdicts.
 """
 
-from course_lib.claims.judge import Row, Verdict, judge, rows, summary
+from course_lib.claims.judge import Row, Verdict, judge, rows, summary, table
 from course_lib.claims.ledger import Claim, Ledger, papers, read, read_file
 from course_lib.claims.rule import evaluate, names_in
 
@@ -21,4 +21,5 @@ __all__ = [
     "read_file",
     "rows",
     "summary",
+    "table",
 ]

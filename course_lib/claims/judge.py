@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+import pandas as pd
+
 from course_lib.claims import evidence, ledger
 from course_lib.claims import rule as rules
 from course_lib.claims.ledger import Claim, Ledger
@@ -40,15 +42,67 @@ class Row:
     file: str = ""
     why: str = ""
 
+    @property
+    def paper_text(self) -> str:
+        """What the paper says, as printed, with its unit."""
+        return f"{self.claim.printed} {self.claim.unit}".strip()
 
-def rows(paper: str, notebook: str = "") -> list[Row]:
-    """Judge every claim of a paper, or those that one notebook looks at, in the paper's order.
+    @property
+    def ours_text(self) -> str:
+        """What stands against it, numbers with their interval; empty where there is nothing."""
+        values = self.ours if isinstance(self.ours, list) else [self.ours]
+        pair = len(values) == 2 and self.claim.found is None
+        words = (" against " if pair else ", ").join(_word(v) for v in values if v is not None)
+        low_high = "" if self.interval is None else " [{:.4g}, {:.4g}]".format(*self.interval)
+        return words + low_high
+
+
+def _word(value: float | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,.0f}" if value == round(value) else f"{value:.4g}"
+
+
+def rows(paper: str, *heads: str) -> list[Row]:
+    """Judge the claims of a paper, in its order.
+
+    Args:
+        paper: name of its ledger, for example ``"reunet"``.
+        heads: beginnings of the ids that are wanted, such as ``"X6"`` or ``"T4.13"``; none: all.
 
     Raises:
-        ValueError: there is no such ledger, or it or a result file does not hang together.
+        ValueError: there is no such ledger or no such id, or the ledger or a result file does not
+            hang together.
     """
     found = judge(ledger.read(paper))
-    return [row for row in found if notebook in ("", row.claim.notebook)]
+    for head in heads:
+        if not any(_begins(row, head) for row in found):
+            raise ValueError(f"{paper}.toml has no claim whose id begins with {head!r}")
+    return [row for row in found if not heads or any(_begins(row, head) for head in heads)]
+
+
+def _begins(row: Row, head: str) -> bool:
+    return f"{row.claim.id}.".startswith(f"{head}.")
+
+
+def table(paper: str, *heads: str) -> pd.DataFrame:
+    """Return claims as a notebook shows them: one row each.
+
+    Columns: ``claim, where, paper, ours, verdict`` (texts) and ``protocol`` (what differs from the
+    paper's); the index is the id. Arguments and errors as in :func:`rows`.
+    """
+    judged = rows(paper, *heads)
+    return pd.DataFrame(
+        {
+            "claim": [row.claim.claim for row in judged],
+            "where": [row.claim.where for row in judged],
+            "paper": [row.paper_text for row in judged],
+            "ours": [", ".join(filter(None, (row.ours_text, row.note))) for row in judged],
+            "verdict": [": ".join(filter(None, (row.verdict, row.why))) for row in judged],
+            "protocol": [row.claim.protocol for row in judged],
+        },
+        index=pd.Index([row.claim.id for row in judged], name="id"),
+    )
 
 
 def judge(book: Ledger) -> list[Row]:

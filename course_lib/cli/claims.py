@@ -47,9 +47,9 @@ def _line(row: Row) -> str:
     claim = row.claim
     words = [f"{_verdict(row.verdict)} {claim.id} ({claim.where}) {claim.claim}"]
     if claim.printed:
-        words.append(f"paper: {claim.printed} {claim.unit}".strip())
+        words.append(f"paper: {row.paper_text}")
     if row.ours is not None:
-        words.append(f"ours: {claims_page.ours_in_words(row)}")
+        words.append(f"ours: {row.ours_text}")
     words += [word for word in (row.note, row.file, row.why, claim.protocol) if word]
     return "; ".join(words)
 

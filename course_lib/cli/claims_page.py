@@ -72,22 +72,6 @@ def printed_tables(judged: Sequence[Row]) -> dict[str, list[Row]]:
     return found
 
 
-def ours_in_words(row: Row) -> str:
-    """Return what stands against the paper's words, numbers with their interval, as plain text."""
-    if row.ours is None:
-        return ""
-    values = row.ours if isinstance(row.ours, list) else [row.ours]
-    pair = len(values) == 2 and row.claim.found is None
-    words = (" against " if pair else ", ").join(_word(value) for value in values)
-    return f"{words} {html.interval(row.interval)}".strip()
-
-
-def _word(value: float | str) -> str:
-    if isinstance(value, float) and value == round(value):
-        return f"{value:,.0f}"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
 def _lines(judged: Sequence[Row], paper: str) -> list[list[str]]:
     """Return one line a claim; a printed table is one line that leads to its cells."""
     lines, tables = [], printed_tables(judged)
@@ -109,20 +93,23 @@ def _lines(judged: Sequence[Row], paper: str) -> list[list[str]]:
 
 def _line(row: Row) -> list[str]:
     claim = row.claim
-    ours = (
-        html.escape(ours_in_words(row)).replace(" [", ' <span class="n">[').replace("]", "]</span>")
-    )
+    ours = html.escape(row.ours_text)
+    if row.interval:  # bounds stay on one line
+        number, _, bounds = ours.rpartition(" [")
+        ours = f'{number} <span class="n">[{bounds}</span>'
+    seen = f"notebook {claim.notebook[:2]}" if claim.notebook else ""
     return [
-        f"<strong>{claim.id}</strong> {html.escape(claim.claim)}{_small(claim.protocol)}",
+        f"<strong>{claim.id}</strong> {html.escape(claim.claim)}{_small(claim.protocol, seen)}",
         html.escape(claim.where),
-        html.escape(f"{claim.printed} {claim.unit}".strip()),
-        ours + _small(", ".join(word for word in (row.note, row.file) if word)),
+        html.escape(row.paper_text),
+        ours + _small(row.note, row.file),
         _verdict(row.verdict) + _small(row.why),
     ]
 
 
-def _small(text: str) -> str:
-    return f'<div class="meta">{html.escape(text)}</div>' if text else ""
+def _small(*words: str) -> str:
+    text = html.join(words)
+    return f'<div class="meta">{text}</div>' if text else ""
 
 
 def _verdict(verdict: Verdict, count: str = "") -> str:

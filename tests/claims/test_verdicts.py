@@ -131,8 +131,20 @@ def test_a_record_that_is_no_number_is_one_line(project):
         claims.rows("tiny")
 
 
-def test_rows_of_one_notebook(project):
-    assert [row.claim.id for row in claims.rows("tiny", notebook="05_reunet")] == ["X1"]
+def test_rows_by_the_beginning_of_their_ids(project):
+    assert [row.claim.id for row in claims.rows("tiny", "X1")] == ["X1"]
+    assert [row.claim.id for row in claims.rows("tiny", "X2", "X1")] == ["X1", "X2"]
+    with pytest.raises(ValueError, match=r"tiny\.toml has no claim whose id begins with 'X'"):
+        claims.rows("tiny", "X")
     assert claims.summary(claims.rows("tiny")) == {
         "holds": 0, "fails": 0, "not comparable": 0, "not stated by the paper": 0, OPEN: 2,
     }  # fmt: skip
+
+
+def test_the_table_of_a_notebook(project):
+    project.run(("full", 32, 0, 0.85, [0.7, 0.9]))
+    table = claims.table("tiny", "X1")
+    assert list(table.index) == ["X1"]
+    assert list(table.loc["X1"]) == [
+        "The net is good", "5", "0.8", "0.85 [0.7, 0.9], 1 seed, n = 40", "holds", "",
+    ]  # fmt: skip
