@@ -10,6 +10,7 @@ from course_lib import claims as ledgers
 from course_lib import records
 from course_lib.cli import claims_page
 from course_lib.cli.claims import claims
+from tests.claims.conftest import HEAD, MEASURED, SWEPT, Project
 
 VOID = {"meta", "link", "br", "img"}
 
@@ -96,6 +97,21 @@ def test_text_of_a_ledger_is_escaped(tmp_path, monkeypatch):
     section = claims_page.section_html("odd")
     for text in ("A &lt;b&gt; &amp; B", "&lt;4&gt;", "a &lt; b", "&lt;i&gt;", "x &amp; &lt;y&gt;"):
         assert text in section
+
+
+def test_measured_numbers_come_with_interval_seeds_and_file(call, tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    project = Project(tmp_path)
+    project.ledger(HEAD + MEASURED + SWEPT)
+    project.run(("full", 32, 0, 0.85, [0.7, 0.9]))
+    project.sweep(("True", 8, 0, 0.9), ("False", 8, 0, 0.5))
+    section = claims_page.section_html("tiny")
+    assert '0.85 <span class="n">[0.7, 0.9]</span>' in section
+    file = "notebooks/results/05_reunet/busi-cpu-2026-01-02.json"
+    assert f'<div class="meta">1 seed, n = 40 · {file}</div>' in section
+    assert "0.4<div" in section
+    assert "at teaching size, 1 seed" in section
+    assert "ours: 0.85 [0.7, 0.9]; 1 seed, n = 40" in call("tiny").output
 
 
 def test_an_unknown_paper_is_one_line_and_exit_code_2(call):
