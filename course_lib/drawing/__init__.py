@@ -5,10 +5,11 @@ Masks are ``(H, W)``, any label above 0 counts as object. Images are uint8 ``(H,
 """
 
 from course_lib.drawing.charts import bars, curves, histogram, lines
+from course_lib.drawing.comparisons import forest, heat_map, trend
 from course_lib.drawing.diagram import architecture
 from course_lib.drawing.maps import gradient_square, maps, steps
 from course_lib.drawing.overlays import gallery, outlines, overlay
-from course_lib.drawing.scores import cases, difficulty_curve, roc_and_pr
+from course_lib.drawing.scores import cases, difficulty_curve, roc_and_pr, runs
 from course_lib.drawing.specimens import modalities, readers, tile_family
 
 __all__ = [
@@ -17,8 +18,10 @@ __all__ = [
     "cases",
     "curves",
     "difficulty_curve",
+    "forest",
     "gallery",
     "gradient_square",
+    "heat_map",
     "histogram",
     "lines",
     "maps",
@@ -27,6 +30,8 @@ __all__ = [
     "overlay",
     "readers",
     "roc_and_pr",
+    "runs",
     "steps",
     "tile_family",
+    "trend",
 ]

@@ -3,9 +3,11 @@
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.transforms import ScaledTranslation
 from scipy.optimize import isotonic_regression
 
 from course_lib import figures
@@ -13,6 +15,7 @@ from course_lib.figures import INK, number, style
 
 GAP = 11  # points between the baselines of two labels
 _MOST_COLOURED = 4
+_BESIDE = 5  # points between the intervals of two lines at the same x
 
 
 def curves(
@@ -91,14 +94,18 @@ def lines(
         raise ValueError("lines needs at least one series with at least one point")
     fig, ax = figures.new(height=3.4, title=title)
     ends = {}
+    beside = joined and sum(len(one) > 2 for one in series.values()) > 1
     for i, (name, (x, y, *interval)) in enumerate(series.items()):
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
         line = {**style(name, i), "markersize": 5}
         if not joined:
             line["linestyle"] = "none"
+        drawn = ax.plot(x, y, **line)
         if interval:
-            ax.vlines(x, *interval, color=INK, linewidth=1.2)
-        ax.plot(x, y, **line)
+            tone = line["color"] if beside else INK
+            drawn.append(ax.vlines(x, *interval, color=tone, linewidth=1.2, zorder=1.9))
+        if beside:
+            _move(drawn, (i - (len(series) - 1) / 2) * _BESIDE)
         ends[name] = (x[-1], y[-1], line["color"])
     for label, height in (marks or {}).items():
         ax.axhline(height, color=INK, linewidth=0.8)
@@ -293,6 +300,13 @@ def _scales(ax: Axes, log: str, xlabel: str, ylabel: str) -> None:
 def _plain(value: float, _position: int | None = None) -> str:
     """A tick label without powers of ten."""
     return f"{value:,.0f}" if value == round(value) else f"{value:,g}"
+
+
+def _move(drawn: Sequence[Artist], points: float) -> None:
+    """Move along x, so that intervals at the same place stand beside each other."""
+    for artist in drawn:
+        shift = ScaledTranslation(points / 72, 0, artist.figure.dpi_scale_trans)
+        artist.set_transform(artist.axes.transData + shift)
 
 
 def _handles(ax: Axes, series: Mapping[str, tuple]) -> list:

@@ -1,5 +1,6 @@
-"""Scores of many cases: strips with intervals, ROC beside precision-recall, difficulty."""
+"""Scores of cases and runs: strips with intervals, ROC with precision-recall, difficulty."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -10,6 +11,7 @@ from course_lib import figures, metrics
 from course_lib.figures import INK, MUTED, PAPER, number, style
 
 _GOLDEN = (np.sqrt(5) - 1) / 2
+_MOST_ROWS = 24  # of 9 pt in the height of a figure
 
 
 def cases(
@@ -52,6 +54,7 @@ def cases(
         labels.append(f"{shown}\n{missing} undefined" if missing else shown)
         _strip(ax, y, values, style(name)["color"] if name in figures.FAMILY else MUTED)
         _centre_mark(ax, y, *centres[name])
+        beside(ax, y, _value(centres[name]))
     for i, (label, value) in enumerate((marks or {}).items()):
         ax.axvline(value, color=INK, linewidth=1.0, linestyle=(0, (3, 1.5)))
         ax.annotate(
@@ -77,6 +80,59 @@ def cases(
     return fig, figures.clip_alt(
         f"{xlabel}, {count}. {centre.capitalize()}: {told}. Worst case {lowest}."
     )
+
+
+def runs(
+    scores: Mapping[str, Sequence[float]],
+    *,
+    title: str,
+    xlabel: str,
+    intervals: Mapping[str, tuple[float, float]],
+    digits: int = 3,
+) -> tuple[Figure, str]:
+    """Draw one dot a run (training seed), a row a setting in the given order, first on top.
+
+    Args:
+        scores: Name to the scores ``(n,)`` of its runs, at most 24 names; a row without a run
+            keeps its place and shows a dash, undefined scores (NaN) are left out of n.
+        title: Sentence over the figure.
+        xlabel: Quantity with its unit, such as ``mean Dice of a run``.
+        intervals: Name to ``(low, high)`` of the mean over runs (``metrics.t_interval``); NaN for
+            one run. A name without an entry has no bar.
+        digits: Digits of the printed values.
+
+    Raises:
+        ValueError: If no score is defined, or there are more than 24 rows.
+    """
+    check_rows("runs", scores)
+    rows = {name: np.asarray(values, dtype=float) for name, values in scores.items()}
+    rows = {name: values[np.isfinite(values)] for name, values in rows.items()}
+    if not any(values.size for values in rows.values()):
+        raise ValueError("runs needs at least one defined score")
+    bounds = {name: intervals.get(name, (np.nan, np.nan)) for name in rows}
+    order = list(rows)[::-1]
+    fig, ax = figures.new(height=float(np.clip(1.3 + 0.4 * len(rows), 2.0, 5.2)), title=title)
+    for y, name in enumerate(order):
+        values = np.sort(rows[name])
+        _strip(ax, y, values, style(name)["color"] if name in figures.FAMILY else MUTED)
+        if values.size:
+            _centre_mark(ax, y, values.mean(), *bounds[name])
+        beside(ax, y, _run_value(values, bounds[name], digits))
+    name_rows(ax, order)
+    low, high = _padded([*np.concatenate(list(rows.values())), *np.ravel(list(bounds.values()))])
+    ax.set_xlim(low, high)
+    cut = "" if low <= 0 <= high else "; the axis does not start at 0"
+    fig.supxlabel(f"{xlabel} (dot: run; white dot: mean; bar: 95 % interval)\n{cut[2:]}".rstrip())
+    means = {name: values.mean() for name, values in rows.items() if values.size}
+    told = ", ".join(
+        f"{word} {shown(name)} {_run_value(rows[name], bounds[name], digits)}"
+        for word, name in (
+            ("highest", max(means, key=means.get)),
+            ("lowest", min(means, key=means.get)),
+        )
+    )
+    count = figures.count(sum(map(len, rows.values())), "run")
+    return fig, figures.clip_alt(f"{xlabel}, {count} of {len(rows)} settings. Mean: {told}.")
 
 
 def roc_and_pr(
@@ -186,6 +242,54 @@ def difficulty_curve(
     )
 
 
+def check_rows(kind: str, rows: Mapping) -> None:
+    """Raise ValueError where there is no row, or more than can be read."""
+    if not 1 <= len(rows) <= _MOST_ROWS:
+        raise ValueError(f"{kind} has {len(rows)} rows: 1 to {_MOST_ROWS} can be read")
+
+
+def shown(name: str) -> str:
+    """A net's name as it is written, any other name as it is."""
+    return figures.NAMES.get(name, name)
+
+
+def name_rows(ax: Axes, order: Sequence[str]) -> None:
+    """Write the names at rows 0, 1, ..., upwards; a long one in two lines where there is room."""
+    width = 26 if len(order) <= 12 else 60
+    ax.set_yticks(range(len(order)), [textwrap.fill(shown(name), width) for name in order])
+    ax.tick_params(axis="y", length=0, labelcolor=INK)
+    ax.set_ylim(-0.6, len(order) - 0.4)
+    ax.grid(axis="x")
+
+
+def beside(ax: Axes, y: float, text: str) -> None:
+    """Write a row's value right of the axes."""
+    ax.annotate(
+        text,
+        (1, y),
+        (6, 0),
+        ("axes fraction", "data"),
+        "offset points",
+        va="center",
+        annotation_clip=False,
+    )
+
+
+def _run_value(values: np.ndarray, interval: tuple[float, float], digits: int) -> str:
+    if not values.size:
+        return "\N{EN DASH} (n = 0)"
+    low, high = interval
+    half = f" \N{PLUS-MINUS SIGN} {number((high - low) / 2, digits)}" if np.isfinite(low) else ""
+    return f"{number(values.mean(), digits)}{half} (n = {values.size})"
+
+
+def _padded(reached: Sequence[float]) -> tuple[float, float]:
+    """Limits a little outside of all that is drawn."""
+    low, high = float(np.nanmin(reached)), float(np.nanmax(reached))
+    pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
+    return low - pad, high + pad
+
+
 def _centre(
     values: np.ndarray, name: str, intervals: Mapping[str, tuple] | None
 ) -> tuple[float, float, float]:
@@ -205,16 +309,6 @@ def _centre_mark(ax: Axes, y: float, middle: float, low: float, high: float) -> 
         ax.plot([low, high], [y, y], color=PAPER, linewidth=6, solid_capstyle="butt")
         ax.plot([low, high], [y, y], color=INK, linewidth=3, solid_capstyle="butt")
     ax.plot([middle], [y], "o", color=PAPER, markeredgecolor=INK, markersize=7)
-
-    ax.annotate(
-        _value((middle, low, high)),
-        (1, y),
-        (6, 0),
-        ("axes fraction", "data"),
-        "offset points",
-        va="center",
-        annotation_clip=False,
-    )
 
 
 def _value(one: tuple[float, float, float]) -> str:
