@@ -6,6 +6,7 @@ Masks are ``(H, W)``, any label above 0 counts as object. Images are uint8 ``(H,
 
 from course_lib.drawing.charts import bars, curves, histogram, lines
 from course_lib.drawing.comparisons import forest, heat_map, trend
+from course_lib.drawing.costs import bubbles
 from course_lib.drawing.diagram import architecture
 from course_lib.drawing.maps import gradient_square, maps, steps
 from course_lib.drawing.overlays import gallery, outlines, overlay
@@ -15,6 +16,7 @@ from course_lib.drawing.specimens import modalities, readers, tile_family
 __all__ = [
     "architecture",
     "bars",
+    "bubbles",
     "cases",
     "curves",
     "difficulty_curve",

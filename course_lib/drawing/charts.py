@@ -110,7 +110,7 @@ def lines(
     for label, height in (marks or {}).items():
         ax.axhline(height, color=INK, linewidth=0.8)
         ax.annotate(label, (0, height), (3, 2), ("axes fraction", "data"), "offset points")
-    _scales(ax, log, xlabel, ylabel)
+    scales(ax, log, xlabel, ylabel)
     ax.grid(axis="y")
     if len(series) > 1 and joined:
         _end_labels(fig, ax, ends, values=False)
@@ -259,19 +259,25 @@ def _end_labels(fig: Figure, ax: Axes, ends: Mapping[str, tuple], values: bool =
     wanted = [ax.transData.transform(ends[name][:2])[1] * to_points for name in order]
     low, high = (edge * to_points for edge in (ax.bbox.y0, ax.bbox.y1))
     placed = spread(wanted, GAP, low, high)
-    right = ax.transAxes.transform((1, 0))[0] * to_points
-    for name, height, spot in zip(order, wanted, placed, strict=True):
+    last = max(end[0] for end in ends.values())
+    column = ax.transAxes + ScaledTranslation(16 / 72, 0, fig.dpi_scale_trans)
+    for name, spot in zip(order, placed, strict=True):
         x, y, colour = ends[name]
-        away = right - ax.transData.transform((x, y))[0] * to_points
         text = figures.NAMES.get(name, name) + (f" {number(y)}" if values else "")
         ax.annotate(
             text,
             (x, y),
-            (away + 16, spot - height),
-            textcoords="offset points",
+            (1, (spot - low) / (high - low)),
+            textcoords=column,
             va="center",
             annotation_clip=False,
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 1.0, "relpos": (0, 0.5)},
+            arrowprops={
+                "arrowstyle": "-",
+                "color": colour,
+                "linewidth": 1.0,
+                "linestyle": "-" if x == last else ":",  # a long leader is no part of the curve
+                "relpos": (0, 0.5),
+            },
         )
 
 
@@ -285,12 +291,14 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> np.n
     return np.clip(level, low, max(low, high - steps[-1])) + steps
 
 
-def _scales(ax: Axes, log: str, xlabel: str, ylabel: str) -> None:
+def scales(ax: Axes, log: str, xlabel: str, ylabel: str) -> None:
     """Label both axes; a logarithmic one says so and has plain numbers at 1, 2, 5, 10, ..."""
     for name, axis, label in (("x", ax.xaxis, xlabel), ("y", ax.yaxis, ylabel)):
         if name in log:
             ax.set(**{f"{name}scale": "log"})
-            axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            low, high = axis.get_data_interval()
+            wide = low > 0 and high / low > 1000  # 2 and 5 find no room
+            axis.set_major_locator(LogLocator(subs=(1,) if wide else (1, 2, 5)))
             axis.set_major_formatter(FuncFormatter(_plain))
             axis.set_minor_formatter(NullFormatter())
             label = f"{label[:-1]}, log scale)" if label.endswith(")") else f"{label} (log scale)"

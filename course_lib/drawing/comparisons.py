@@ -15,6 +15,7 @@ from course_lib.figures import BLACK, GRID, INK, MUTED, PAPER, number
 MOST_CELLS = (6, 8)  # rows and columns of a heat map whose cells still hold two lines of text
 MISSING = "\N{EN DASH}"
 _LABEL = 92  # characters of 9 pt in the width of a figure
+_STEPS = 21  # shades of a heat map: odd, so that 0 has its own; few, so that the PNG is small
 _DARK = 0.18  # luminance below which white text has more contrast than black
 
 
@@ -61,10 +62,10 @@ def forest(
     ax.margins(x=0.08)
     scores.name_rows(ax, order)
     _sides(ax, matters or 0, reference)
-    note = f"{xlabel} (n = {n}; bar: 95 % interval; filled: it leaves out 0)"
+    note = "bar: 95 % interval; filled: it leaves out 0"
     if matters:
-        note += f"\ngrey: up to {matters:g}, stated beforehand not to matter"
-    fig.supxlabel("\n".join(textwrap.fill(line, _LABEL) for line in note.split("\n")))
+        note += f"; grey: up to {matters:g}, stated beforehand not to matter"
+    fig.supxlabel(f"{textwrap.fill(f'{xlabel} (n = {n})', _LABEL)}\n{note}")
     clear = sum(_leaves_out_zero(one) for one in rows.values())
     known = [name for name in order if np.isfinite(rows[name][0])]
     ends = {"Highest": known[-1]} if len(known) == 1 else {"Highest": known[-1], "lowest": known[0]}
@@ -113,19 +114,18 @@ def heat_map(
     _check_cells(values, halves, rows, columns)
     fig, ax = figures.new(height=float(np.clip(1.6 + 0.55 * len(rows), 2.4, 5.2)), title=title)
     kind, low, high = _shades(values, halves, signed)
-    drawn = figures.image(ax, values, kind, vmin=low, vmax=high, aspect="auto")
+    shades = figures.MAPS[kind].resampled(_STEPS)
+    drawn = figures.image(ax, values, kind, cmap=shades, vmin=low, vmax=high, aspect="auto")
     _grid_of_cells(ax, rows, columns)
     ax.set_ylabel(textwrap.fill(ylabel, 30))
     for (y, x), value in np.ndenumerate(values):
         tone = _readable(drawn.cmap(drawn.norm(value)))
         _cell(ax, (x, y), value, halves[y, x], signed, digits, tone)
-    fig.colorbar(drawn, ax=ax, pad=0.015, label=textwrap.fill(label, 12 + 8 * len(rows)))
-    parts = ["\N{PLUS-MINUS SIGN}: half width of the 95 % interval"] * bool(
-        np.isfinite(halves).any()
+    fig.colorbar(drawn, ax=ax, pad=0.015)
+    ax.set_xlabel(textwrap.fill(xlabel, 60))
+    fig.supxlabel(
+        f"{textwrap.fill(f'cells: {label}', _LABEL)}\n{_signs(values, halves, signed)}".rstrip()
     )
-    parts += ["bold: the interval leaves out 0"] * (signed and bool(parts))
-    parts += [f"{MISSING}: no value"] * bool(np.isnan(values).any())
-    fig.supxlabel("\n".join([textwrap.fill(xlabel, _LABEL), "; ".join(parts)]).rstrip())
     return fig, _told_cells(values, rows, columns, (ylabel, xlabel, label), digits)
 
 
@@ -158,12 +158,30 @@ def trend(
         columns, title=title, xlabel=xlabel, ylabel=ylabel, log="x" if log else ""
     )
     ax = fig.axes[0]
-    ax.set_ylabel(f"{textwrap.fill(ylabel, 32)}\n(bar: 95 % interval)")
+    ax.set_ylabel(_with_bar(ylabel))
     measured = np.unique(np.concatenate([one[0] for one in columns.values()]))
-    places = np.log(measured) if log else measured
-    if np.diff(places).min(initial=np.inf) >= np.ptp(places) / 10:
-        ax.set_xticks(measured, [f"{value:,g}" for value in measured])
+    _tick_the_measured(fig, ax, measured)
     return fig, alt
+
+
+def _with_bar(ylabel: str) -> str:
+    """Add what the bar is to the brackets of a label, in a line of their own."""
+    label, bracket, inside = ylabel.removesuffix(")").rpartition(" (")
+    if not ylabel.endswith(")") or not bracket:
+        label, inside = ylabel, ""
+    inside = f"{inside}; bar: 95 % interval" if inside else "bar: 95 % interval"
+    return f"{textwrap.fill(label, 34)}\n({inside})"
+
+
+def _tick_the_measured(fig: Figure, ax: Axes, measured: np.ndarray) -> None:
+    """Tick the measured values alone, where their labels have room beside each other."""
+    labels = [f"{value:,g}" for value in measured]
+    fig.draw_without_rendering()
+    places = ax.transData.transform(np.stack([measured, np.ones_like(measured)], axis=1))[:, 0]
+    wide = 7.5 * max(map(len, labels)) + 8  # pixels: digits of 9 pt and a gap
+    if np.diff(places).min(initial=np.inf) >= wide:
+        ax.set_xticks(measured, labels)
+        ax.minorticks_off()
 
 
 def _difference(ax: Axes, y: float, one: tuple[float, float, float], digits: int) -> None:
@@ -200,7 +218,7 @@ def _sides(ax: Axes, matters: float, reference: str) -> None:
         (matters, 6, "left", "variant higher \N{RIGHTWARDS ARROW}"),
     ):
         ax.annotate(
-            textwrap.fill(text, 26),
+            textwrap.fill(text, 34),
             (edge, 1),
             (gap, 3),
             ("data", "axes fraction"),
@@ -233,8 +251,20 @@ def _shades(values: np.ndarray, halves: np.ndarray, signed: bool) -> tuple[str, 
         largest = float(np.ceil(round(largest / step, 6)) * step)
         return "signed", -largest, largest
     if low == high:
-        low, high = low - 0.5, high + 0.5
+        low, high = scores.padded([low])
     return ("share" if np.nanmin(values) >= 0 and np.nanmax(values) <= 1 else "amount"), low, high
+
+
+def _signs(values: np.ndarray, halves: np.ndarray, signed: bool) -> str:
+    """Say what the signs in the cells mean, of those that are there."""
+    told = []
+    if np.isfinite(halves).any():
+        told.append("\N{PLUS-MINUS SIGN}: half width of the 95 % interval")
+        if signed:
+            told.append("bold: it leaves out 0")
+    if np.isnan(values).any():
+        told.append(f"{MISSING}: no value")
+    return "; ".join(told)
 
 
 def _grid_of_cells(ax: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:

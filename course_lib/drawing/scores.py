@@ -114,25 +114,26 @@ def runs(
     fig, ax = figures.new(height=float(np.clip(1.3 + 0.4 * len(rows), 2.0, 5.2)), title=title)
     for y, name in enumerate(order):
         values = np.sort(rows[name])
-        _strip(ax, y, values, style(name)["color"] if name in figures.FAMILY else MUTED)
+        # A few runs would hide behind bar and mean, so they stand above them.
+        colour = style(name)["color"] if name in figures.FAMILY else MUTED
+        _strip(ax, y + 0.22, values, colour, width=0.2)
         if values.size:
-            _centre_mark(ax, y, values.mean(), *bounds[name])
+            _centre_mark(ax, y - 0.16, values.mean(), *bounds[name])
         beside(ax, y, _run_value(values, bounds[name], digits))
     name_rows(ax, order)
-    low, high = _padded([*np.concatenate(list(rows.values())), *np.ravel(list(bounds.values()))])
+    low, high = padded([*np.concatenate(list(rows.values())), *np.ravel(list(bounds.values()))])
     ax.set_xlim(low, high)
     cut = "" if low <= 0 <= high else "; the axis does not start at 0"
     fig.supxlabel(f"{xlabel} (dot: run; white dot: mean; bar: 95 % interval)\n{cut[2:]}".rstrip())
     means = {name: values.mean() for name, values in rows.items() if values.size}
+    ends = {"highest": max(means, key=means.get), "lowest": min(means, key=means.get)}
     told = ", ".join(
         f"{word} {shown(name)} {_run_value(rows[name], bounds[name], digits)}"
-        for word, name in (
-            ("highest", max(means, key=means.get)),
-            ("lowest", min(means, key=means.get)),
-        )
+        for word, name in list(ends.items())[: len(means)]
     )
     count = figures.count(sum(map(len, rows.values())), "run")
-    return fig, figures.clip_alt(f"{xlabel}, {count} of {len(rows)} settings. Mean: {told}.")
+    settings = figures.count(len(rows), "setting")
+    return fig, figures.clip_alt(f"{xlabel}, {count} of {settings}. Mean: {told}.")
 
 
 def roc_and_pr(
@@ -255,7 +256,7 @@ def shown(name: str) -> str:
 
 def name_rows(ax: Axes, order: Sequence[str]) -> None:
     """Write the names at rows 0, 1, ..., upwards; a long one in two lines where there is room."""
-    width = 26 if len(order) <= 12 else 60
+    width = 26 if len(order) <= 8 else 60
     ax.set_yticks(range(len(order)), [textwrap.fill(shown(name), width) for name in order])
     ax.tick_params(axis="y", length=0, labelcolor=INK)
     ax.set_ylim(-0.6, len(order) - 0.4)
@@ -283,7 +284,7 @@ def _run_value(values: np.ndarray, interval: tuple[float, float], digits: int) -
     return f"{number(values.mean(), digits)}{half} (n = {values.size})"
 
 
-def _padded(reached: Sequence[float]) -> tuple[float, float]:
+def padded(reached: Sequence[float]) -> tuple[float, float]:
     """Limits a little outside of all that is drawn."""
     low, high = float(np.nanmin(reached)), float(np.nanmax(reached))
     pad = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
@@ -298,9 +299,9 @@ def _centre(
     return intervals[name]
 
 
-def _strip(ax: Axes, y: float, values: np.ndarray, colour: str) -> None:
+def _strip(ax: Axes, y: float, values: np.ndarray, colour: str, width: float = 0.6) -> None:
     """Dots with ordered jitter: random jitter would change with every run."""
-    jitter = ((np.arange(len(values)) * _GOLDEN + 0.5) % 1 - 0.5) * 0.6
+    jitter = ((np.arange(len(values)) * _GOLDEN + 0.5) % 1 - 0.5) * width
     ax.scatter(values, y + jitter, s=22, color=colour, alpha=0.55, linewidths=0, clip_on=False)
 
 
