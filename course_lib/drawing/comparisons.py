@@ -114,8 +114,8 @@ def heat_map(
     _check_cells(values, halves, rows, columns)
     fig, ax = figures.new(height=float(np.clip(1.6 + 0.55 * len(rows), 2.4, 5.2)), title=title)
     kind, low, high = _shades(values, halves, signed)
-    shades = figures.MAPS[kind].resampled(_STEPS)
-    drawn = figures.image(ax, values, kind, cmap=shades, vmin=low, vmax=high, aspect="auto")
+    drawn = figures.image(ax, values, kind, vmin=low, vmax=high, aspect="auto")
+    drawn.set_cmap(drawn.cmap.resampled(_STEPS))
     _grid_of_cells(ax, rows, columns)
     ax.set_ylabel(textwrap.fill(ylabel, 30))
     for (y, x), value in np.ndenumerate(values):
