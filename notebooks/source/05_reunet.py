@@ -407,11 +407,11 @@ figures.show(
         series,
         log="y",
         xlabel="encoding block",
-        ylabel="gradient norm (bar: range of draws)",
+        ylabel="gradient norm",
         title="How much gradient reaches each block before training?",
     ),
     caption=f"First batch, {len(norms['with'])} draws of the weights, base "
-    f"{paper['base']}. EB-1 comes last on the way back.",
+    f"{paper['base']}; bar: their range. EB-1 comes last on the way back.",
 )
 ratio = norms["without"][:, 0] / norms["with"][:, 0]
 print(
