@@ -865,9 +865,9 @@ figures.show(
 #
 # Read such ratios as rough ones. The size of the map, the number of threads, even whether
 # the process may keep freed memory changes them: the same pair of 64 channels came out at
-# 1.7 and at 3.6 on one machine when only that was changed, and once, while others worked
-# on that machine, at 9.4. The ratio at 16 channels stayed at 1.3 to 1.4. Notebook 13
-# measures what a machine waits for. And the activations *grow*: one more map is kept.
+# 1.7 and at 3.6 on one machine when only that was changed, and once, when the machine was
+# busy, at 9.4. The ratio at 16 channels stayed at 1.3 to 1.4. Notebook 13 measures what a
+# machine waits for. And the activations *grow*: one more map is kept.
 
 # %% [markdown]
 # ## Recorded results
