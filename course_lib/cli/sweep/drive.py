@@ -30,6 +30,7 @@ class State:
     running: dict[str, dict] = field(default_factory=dict)
     begun: float = field(default_factory=time.monotonic)
     made: int = 0  # in this start of the sweep
+    workers: int = 1
 
     def left(self) -> list[Run]:
         """Return the runs that are neither done nor failed."""
@@ -68,6 +69,7 @@ def drive(client: Client, state: State, show: Callable[[State], None]) -> None:
             task.make, order, key=name, retries=RETRIES, resources=resources, pure=False
         )
         futures[future] = run
+    state.workers = len(client.nthreads())
     clock = _Clock()
     while futures:
         for future in _ended(client, list(futures)):

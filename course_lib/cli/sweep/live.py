@@ -54,12 +54,9 @@ def left(state: State) -> str:
         budget = planned.seconds_of_a_run(state.sweep)
         if budget is None:
             return "time left not known"
-        seconds = waiting * budget / max(1, len(state.running)) - elapsed
-    return (
-        f"about {max(0, round(seconds / 60)):.0f} min left"
-        if seconds > 90
-        else (f"about {max(0, seconds):.0f} s left")
-    )
+        seconds = waiting * budget / state.workers - elapsed
+    seconds = max(0, seconds)
+    return f"about {seconds / 60:.0f} min left" if seconds > 90 else f"about {seconds:.0f} s left"
 
 
 def _screen(state: State) -> Group:

@@ -11,15 +11,15 @@ from course_lib.cli.sweep.design import Sweep
 
 Picture = tuple[bytes, str]
 MOST_ROWS, MOST_COLUMNS = 6, 8  # of a heat map that can be read
+MOST_RUNS = 24  # rows of the other two
 
 
 def of_settings(sweep: Sweep, table: pd.DataFrame) -> list[Picture]:
     """Draw every run by setting; above it the heat map of two axes, or the trend along a number."""
-    return []
     rows = summary.by_setting(sweep, table, sweep.record)
     if not rows["n"].any():
         return []
-    pictures = [_runs(sweep, table, rows)]
+    pictures = [_runs(sweep, table, rows)] if len(rows) <= MOST_RUNS else []
     axes = {name: values for name, values in sweep.axes.items() if len(values) > 1}
     shape = [len(values) for values in axes.values()]
     if len(axes) == 2 and shape[0] <= MOST_ROWS and shape[1] <= MOST_COLUMNS:
@@ -31,9 +31,8 @@ def of_settings(sweep: Sweep, table: pd.DataFrame) -> list[Picture]:
 
 def of_differences(sweep: Sweep, rows: pd.DataFrame) -> list[Picture]:
     """Draw the differences with their intervals; nothing while there are none."""
-    return []
     known = rows[rows["n"] > 0]
-    if known.empty:
+    if known.empty or len(known) > MOST_RUNS:
         return []
     reference = ", ".join(f"{name} {value}" for name, value in sweep.reference.items())
     return [
@@ -58,7 +57,7 @@ def _runs(sweep: Sweep, table: pd.DataFrame, rows: pd.DataFrame) -> Picture:
     known = rows[rows["n"] > 0].set_index("label")
     return _picture(
         drawing.runs(
-            {name: values.to_numpy() for name, values in found.items() if len(values)},
+            {name: values.to_numpy() for name, values in found.items()},
             intervals={row.Index: (row.low, row.high) for row in known.itertuples()},
             title="How far do runs of one setting lie apart?",
             xlabel=f"{sweep.record} of a run",
