@@ -16,6 +16,7 @@ from course_lib.cli import machine
 from course_lib.cli import plan as planner
 from course_lib.cli import report as reporter
 from course_lib.cli import run as runner
+from course_lib.cli.claims import claims
 from course_lib.cli.data import data as data_commands
 from course_lib.cli.errors import one_line_errors, short
 from course_lib.cli.sweep.command import sweep
@@ -29,6 +30,7 @@ def course() -> None:
 
 course.add_command(data_commands)
 course.add_command(sweep)
+course.add_command(claims)
 
 
 @course.command()

@@ -1,5 +1,7 @@
 """Parts that several nets share."""
 
+from numbers import Integral
+
 import torch
 from torch import Tensor, nn
 
@@ -42,6 +44,29 @@ class DropSkip(nn.Module):
         return upsampled
 
 
+class SqueezeExcite(nn.Module):
+    """Weigh every channel of an image by a number from 0 to 1 that all its channels decide.
+
+    Maps ``(B, channels, H, W)`` to the same shape: mean over the image, a matrix to half the
+    channels, ReLU, a matrix back, sigmoid, times the map.
+
+    Source: Hu et al. 2018, section 3; Chakraborty et al. 2025, equation 4.
+    """
+
+    def __init__(self, channels: int):
+        super().__init__()
+        self.weigh = nn.Sequential(
+            nn.Linear(channels, channels // 2, bias=False),
+            nn.ReLU(),
+            nn.Linear(channels // 2, channels, bias=False),
+            nn.Sigmoid(),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return the weighed map ``(B, channels, H, W)``."""
+        return x * self.weigh(x.mean((2, 3)))[:, :, None, None]
+
+
 def init_he(module: nn.Module, followed_by_relu: bool = True) -> None:
     """Draw a convolution's weights from N(0, gain / incoming connections); set its bias to 0.
 
@@ -75,6 +100,32 @@ def check_images(x: Tensor, in_channels: int, smallest: int) -> None:
             f"images of {x.shape[2]}x{x.shape[3]} px are too small: "
             f"this net needs at least {smallest}x{smallest}"
         )
+
+
+def check_multiple(x: Tensor, divisor: int) -> None:
+    """Refuse images ``(B, C, H, W)`` whose sides are no multiples of ``divisor``.
+
+    Raises:
+        ValueError: naming the next size that fits.
+    """
+    height, width = x.shape[2:]
+    if height % divisor or width % divisor:
+        up = [(side + divisor - 1) // divisor * divisor for side in (height, width)]
+        raise ValueError(
+            f"images of {height}x{width} px do not fit: sides must be multiples of {divisor}, "
+            f"the next size is {up[0]}x{up[1]}"
+        )
+
+
+def check_whole(smallest: int = 1, **values: int) -> None:
+    """Refuse a value that is no whole number from ``smallest``.
+
+    Raises:
+        ValueError: naming the value.
+    """
+    for name, value in values.items():
+        if not isinstance(value, Integral) or value < smallest:
+            raise ValueError(f"{name} must be a whole number from {smallest}, got {value}")
 
 
 def check_batch_statistics(x: Tensor, divisor: int) -> None:
