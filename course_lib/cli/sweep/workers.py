@@ -38,7 +38,7 @@ def connect(sweep: Sweep, address: str | None, jobs: int) -> Iterator[Client]:
     cluster = LocalCluster(
         n_workers=jobs,
         threads_per_worker=1,
-        dashboard_address=None,
+        dashboard_address="127.0.0.1:0",  # any free port: two sweeps must not disturb each other
         memory_limit=0,  # what a run takes is taken by its kernel, not by the worker
         resources={"GPU": sweep.gpus} if sweep.gpus else None,
     )

@@ -1,7 +1,9 @@
 """A sweep over a notebook that ends in a second, in a folder of its own."""
 
+import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -74,6 +76,8 @@ def start(*arguments, **environment):
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # whoever started the tests in the background told them to ignore Ctrl-C
+        preexec_fn=functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         env=os.environ | environment,
     )
 
