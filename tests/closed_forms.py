@@ -38,3 +38,20 @@ def unet_macs(
         macs += area // 4 * (2 * c) * c * 4  # each pixel of the coarse map writes 2x2 pixels
         macs += area * 9 * ((2 * c if skips else c) * c + c * c)
     return macs
+
+
+def attention_unet_parameters(in_channels=3, num_classes=1, base=64, depth=4):
+    gates = 0
+    for c in (base * 2**level for level in range(depth)):
+        half = c // 2
+        gates += conv(c, half, 1, bias=False) + conv(2 * c, half, 1) + conv(half, 1, 1)
+    return unet_parameters(in_channels, num_classes, base, depth, norm=True) + gates
+
+
+def attention_unet_macs(height, width, in_channels=3, num_classes=1, base=64, depth=4):
+    """Sides are multiples of ``2**depth``."""
+    macs = unet_macs(height, width, in_channels, num_classes, base, depth)
+    for level in range(depth):
+        c, area = base * 2**level, height * width // 4 ** (level + 1)
+        macs += area * (c * c // 2 + 2 * c * c // 2 + c // 2)
+    return macs

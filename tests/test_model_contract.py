@@ -16,9 +16,14 @@ from torch.export import Dim
 from torch.nn import functional as F
 
 from course_lib import models
-from course_lib.models import unet
+from course_lib.models import attention_unet, unet
 from course_lib.models.measure import tensors_of
-from tests.closed_forms import unet_macs, unet_parameters
+from tests.closed_forms import (
+    attention_unet_macs,
+    attention_unet_parameters,
+    unet_macs,
+    unet_parameters,
+)
 
 GOLDEN = Path(__file__).parent / "golden" / "models.json"
 
@@ -57,6 +62,12 @@ CONTRACTS = {
         unet_macs,
         preset={"norm": True, "base": 16},
         small={"base": 8},
+    ),
+    "attention_unet": Contract(
+        attention_unet.ABLATIONS,
+        attention_unet_parameters,
+        attention_unet_macs,
+        small={"base": 4},
     ),
 }
 CASES = [(name, ablation) for name, c in CONTRACTS.items() for ablation in c.ablations]

@@ -4,18 +4,19 @@ from collections.abc import Callable
 
 from torch import nn
 
-from course_lib.models import measure, unet
+from course_lib.models import attention_unet, measure, unet
 
-__all__ = ["NAMES", "PRESETS", "create", "measure", "unet"]
+__all__ = ["NAMES", "PRESETS", "attention_unet", "create", "measure", "unet"]
 
 # One line a preset; the one with the net's own name is the net as published.
 PRESETS: dict[str, Callable[..., nn.Module]] = {
     "unet": unet.unet,
     "unet_bn": unet.unet_bn,
     "unet_small": unet.unet_small,
+    "attention_unet": attention_unet.attention_unet,
 }
 # The nets themselves; every other preset is one of them with other options.
-NAMES = ("unet",)
+NAMES = ("unet", "attention_unet")
 
 
 def create(name: str, **options) -> nn.Module:

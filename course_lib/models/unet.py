@@ -1,7 +1,5 @@
 """U-Net: the rival that every other net of the course must beat."""
 
-from numbers import Integral
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -11,6 +9,7 @@ from course_lib.models.blocks import (
     DropSkip,
     check_batch_statistics,
     check_images,
+    check_whole,
     init_he,
 )
 
@@ -60,13 +59,7 @@ class UNet(nn.Module):
         bias: bool | None = None,
     ):
         super().__init__()
-        for name, value in (
-            ("in_channels", in_channels),
-            ("num_classes", num_classes),
-            ("base", base),
-        ):
-            if not isinstance(value, Integral) or value < 1:
-                raise ValueError(f"{name} must be a whole number from 1, got {value}")
+        check_whole(in_channels=in_channels, num_classes=num_classes, base=base)
         if depth not in range(1, 7):
             raise ValueError(f"depth must be a whole number, 1 to 6, got {depth}")
         options = {"norm": norm, "bias": not norm if bias is None else bias}
@@ -90,13 +83,8 @@ class UNet(nn.Module):
         for linear in (*self.up, self.head):
             init_he(linear, followed_by_relu=False)
 
-    def forward_features(self, x: Tensor) -> dict[str, Tensor]:
-        """Return all maps in the order in which they are computed.
-
-        Returns:
-            ``encoder0`` ..., ``bottleneck``, ..., ``decoder0``; the number is the level, whose map
-            is ``(B, base * 2**level, H / 2**level, W / 2**level)`` for the filled-up H and W.
-        """
+    def encode(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the maps ``encoder0`` ... and ``bottleneck``, and the last of them by itself."""
         divisor = 2**self.depth
         check_images(x, self.in_channels, smallest=divisor)
         height, width = ((side + divisor - 1) // divisor * divisor for side in x.shape[2:])
@@ -108,6 +96,16 @@ class UNet(nn.Module):
             maps[f"encoder{level}"] = block(x)
             x = self.pool(maps[f"encoder{level}"])
         maps["bottleneck"] = x = self.bottleneck(x)
+        return maps, x
+
+    def forward_features(self, x: Tensor) -> dict[str, Tensor]:
+        """Return all maps in the order in which they are computed.
+
+        Returns:
+            ``encoder0`` ..., ``bottleneck``, ..., ``decoder0``; the number is the level, whose map
+            is ``(B, base * 2**level, H / 2**level, W / 2**level)`` for the filled-up H and W.
+        """
+        maps, x = self.encode(x)
         for level in reversed(range(self.depth)):
             x = self.join(maps[f"encoder{level}"], self.up[level](x))
             maps[f"decoder{level}"] = x = self.decoder[level](x)
