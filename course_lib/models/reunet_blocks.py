@@ -95,13 +95,15 @@ def recomputed(chain: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:
 def _untracked(chain: nn.Module) -> Iterator[None]:
     """Keep the running statistics of batch normalisation as they are."""
     norms = [m for m in chain.modules() if isinstance(m, nn.BatchNorm2d)]
+    before = [(norm.momentum, norm.num_batches_tracked.clone()) for norm in norms]
     for norm in norms:
-        norm.track_running_stats = False
+        norm.momentum = 0.0
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum = momentum
+            norm.num_batches_tracked.copy_(count)
 
 
 class EncodingBlock(nn.Module):

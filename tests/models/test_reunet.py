@@ -25,6 +25,38 @@ def test_counts_are_hit_to_the_unit(reading, wiring):
     assert round(measure.count_macs(net, (3, 256, 256)) / 1e9, 3) == gmac
 
 
+@pytest.mark.parametrize(
+    ("options", "code", "paper"),
+    [
+        ({"intermediator": 0}, (115_247_079, 69.469), (57_144_037, 34.396)),
+        ({"attention_gate": False}, (143_246_883, 99.398), (108_866_465, 83.188)),
+        ({"gating_signal": False}, (141_330_472, 97.755), (110_205_510, 84.106)),
+        ({"plain_blocks": 2}, (95_728_616, 66.627), (32_935_494, 30.928)),
+        ({"plain_blocks": 4}, (19_589_352, 36.990), (14_913_414, 22.261)),
+    ],
+)
+def test_ablations_hit_their_counts(options, code, paper):
+    for reading, (trainable, gmac) in (("code", code), ("paper", paper)):
+        with torch.device("meta"):
+            net = REUnet(reading=reading, **options)
+        assert measure.count_parameters(net) == trainable
+        assert round(measure.count_macs(net, (3, 256, 256)) / 1e9, 3) == gmac
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.2])
+def test_recomputing_changes_no_number(dropout):
+    results = []
+    for checkpoint in (False, True):
+        torch.manual_seed(0)
+        net = REUnet(base=2, intermediator=1, dropout=dropout, checkpoint=checkpoint)
+        torch.manual_seed(1)
+        logits = net(torch.rand(2, 3, 32, 32))
+        logits.square().mean().backward()
+        gradients = [p.grad for p in net.parameters()]
+        results.append([logits, *gradients, *net.buffers()])
+    assert all(torch.equal(a, b) for a, b in zip(*results, strict=True))
+
+
 def test_the_dead_part_is_built_and_never_reached():
     net = REUnet(reading="code", wiring="released", keep_dead=True, base=4)
     dead = measure.unreached_parameters(net, torch.rand(2, 3, 32, 32))
