@@ -3,6 +3,7 @@
 import pytest
 
 from course_lib import claims, records
+from tests.claims.conftest import SWEPT
 
 CLAIM = """
 [[claim]]
@@ -25,20 +26,6 @@ why = "the images are not named"
 [claim.rows]
 own = "0.90±0.02 0.80"
 "u-net" = "0.86 0.7"
-"""
-MEASURED = """
-[[claim]]
-id = "X2"
-where = "5"
-claim = "A gate helps"
-kind = "measured"
-quote = 0.03
-measure = "dice"
-sweep = "gate"
-record = "dice_mean"
-setting = { gate = true }
-against = { gate = false }
-rule = "low > 0"
 """
 NET = """
 [nets.unet]
@@ -119,7 +106,7 @@ def test_one_reason_a_column(tmp_path):
     ],
 )
 def test_bad_input_is_one_line_with_file_and_id(tmp_path, old, new, message):
-    text = NET + CLAIM + TABLE + MEASURED
+    text = NET + CLAIM + TABLE + SWEPT
     assert old in text
     with pytest.raises(ValueError, match=r"^tiny\.toml: ") as raised:
         ledger(tmp_path, text.replace(old, new))
