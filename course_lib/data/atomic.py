@@ -15,6 +15,7 @@ _ADVICE = {
     "a file is in the way; choose another folder": ("EEXIST", "ENOTDIR", "EISDIR"),
     "the place is not writable; choose another folder": ("EACCES", "EPERM", "EROFS"),
 }
+CLOCK = 5  # seconds by which a file system's clock may be behind
 
 
 @contextmanager
@@ -122,20 +123,35 @@ def _temporary_name(target: Path) -> Path:
 
 def _remove_leftovers(target: Path) -> None:
     """Remove temporary siblings of ``target`` whose process on this machine is dead."""
-    try:
-        import psutil
-    except ImportError:  # a machine that only trains may lack it; leftovers stay
-        return
-
     pattern = re.compile(re.escape(f".{target.name}.tmp-{_host()}-") + r"(\d+)-[0-9a-f]{8}")
     for sibling in target.parent.iterdir():
         match = pattern.fullmatch(sibling.name)
-        if match is None or psutil.pid_exists(int(match[1])):
+        if match is None or _in_use(sibling, int(match[1])):
             continue
         if sibling.is_dir():
             shutil.rmtree(sibling, ignore_errors=True)
         else:
             sibling.unlink(missing_ok=True)
+
+
+def _in_use(temporary: Path, pid: int) -> bool:
+    """Tell whether the process that began a temporary file or folder may still be at it.
+
+    A process that ended but was not yet waited for is dead; one that is younger than the file has
+    only inherited the number.
+    """
+    try:
+        import psutil
+    except ImportError:  # a machine that only trains may lack it; leftovers stay
+        return True
+    try:
+        process = psutil.Process(pid)
+        ended = process.status() == psutil.STATUS_ZOMBIE
+        return not ended and process.create_time() <= temporary.stat().st_mtime + CLOCK
+    except psutil.AccessDenied:
+        return True
+    except (psutil.NoSuchProcess, FileNotFoundError):
+        return False
 
 
 def _host() -> str:

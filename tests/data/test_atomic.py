@@ -6,8 +6,10 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
+import psutil
 import pytest
 from prepared_sample import names, sample
 
@@ -176,3 +178,24 @@ def test_processes_that_write_at_once_agree(tmp_path):
     for process in crowd:
         assert process.communicate()[1] == ""
     assert names(tmp_path) == ["go", *sorted(f"set{i}" for i in range(10))]
+
+
+def test_leftovers_go_only_when_nobody_is_at_them(tmp_path):
+    target = tmp_path / "table.csv"
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    head = atomic._temporary_name(target).name.split(f"-{os.getpid()}-")[0]
+    left = tmp_path / f"{head}-{process.pid}-0123abcd"
+    left.touch()
+    os.utime(left, (time.time() + 1,) * 2)
+    atomic.write_file(target, b"1")
+    assert left.exists()  # its process lives
+    os.utime(left, (time.time() - 3600,) * 2)
+    atomic.write_file(target, b"2")
+    assert not left.exists()  # that process began after the file: the number was used anew
+    left.touch()
+    process.kill()
+    while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+    atomic.write_file(target, b"3")
+    assert not left.exists()  # dead, though nobody has waited for it yet
+    process.communicate()
