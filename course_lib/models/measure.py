@@ -23,7 +23,7 @@ def count_parameters(net: nn.Module, buffers: bool = False) -> int:
     return count
 
 
-def count_macs(net: nn.Module, shape: tuple[int, int, int]) -> int:
+def count_macs(net: nn.Module, shape: tuple[int, ...]) -> int:
     """Count the multiply-accumulates of one ``forward`` in evaluation mode.
 
     Counted are convolutions, linear layers and matrix products, a transposed convolution on its
@@ -31,14 +31,14 @@ def count_macs(net: nn.Module, shape: tuple[int, int, int]) -> int:
     is computed: shapes alone pass through the net, on the meta device.
 
     Args:
-        net: any module that takes images; left as it is.
-        shape: ``(C, H, W)`` of one image in pixels.
+        net: any module that takes images or volumes; left as it is.
+        shape: ``(C, H, W)`` of one image in pixels, or ``(C, D, H, W)`` of one volume.
 
     Raises:
-        ValueError: if ``shape`` is not three sizes, or if the net refuses it.
+        ValueError: if ``shape`` is not three or four sizes, or if the net refuses it.
     """
-    if len(shape) != 3:
-        raise ValueError(f"shape must be (C, H, W), got {tuple(shape)}")
+    if len(shape) not in (3, 4):
+        raise ValueError(f"shape must be (C, H, W) or (C, D, H, W), got {tuple(shape)}")
     state = {name: t.to("meta") for name, t in [*net.named_parameters(), *net.named_buffers()]}
     with _evaluating(net), torch.no_grad(), FlopCounterMode(display=False) as counter:
         torch.func.functional_call(net, state, torch.empty(1, *shape, device="meta"))

@@ -1,13 +1,17 @@
 """U-Net: the rival that every other net of the course must beat."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from course_lib.models.blocks import (
+    LAYERS,
     Concat,
     DoubleConv,
     DropSkip,
     check_batch_statistics,
+    check_dims,
     check_images,
     check_whole,
     init_he,
@@ -19,8 +23,11 @@ class UNet(nn.Module):
 
     ``(B, in_channels, H, W) float`` to logits ``(B, num_classes, H, W)``; one channel for a binary
     task. Level ``l`` has ``base * 2**l`` channels; ``depth`` levels lie above the bottleneck.
+    With ``dims=3`` the same net for volumes ``(B, in_channels, D, H, W)``, every kernel a cube.
 
-    Source: Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015, figure 1 and section 3.
+    Source: Ronneberger, Fischer, Brox, "U-Net", MICCAI 2015, figure 1 and section 3. For volumes:
+    the baseline of PL-Net, section 4.4.3 (four poolings, two 3x3x3 convolutions a block); its
+    widths and normalisation are not stated.
 
     Departures:
         - Convolutions pad with zeros, so that the output has the input's size; the paper's do not
@@ -42,6 +49,7 @@ class UNet(nn.Module):
         skips: skip connections; without them a decoder level sees the upsampled map only.
         bias: bias of the 3x3 convolutions; by default there is one where no batch normalisation
             would cancel it. (The count of 31,043,521 with batch normalisation includes them.)
+        dims: 2 for images, 3 for volumes.
 
     Raises:
         ValueError: for a value out of range, and in ``forward`` for images that do not fit.
@@ -57,28 +65,32 @@ class UNet(nn.Module):
         norm: bool = False,
         skips: bool = True,
         bias: bool | None = None,
+        dims: int = 2,
     ):
         super().__init__()
         check_whole(in_channels=in_channels, num_classes=num_classes, base=base)
         if depth not in range(1, 7):
             raise ValueError(f"depth must be a whole number, 1 to 6, got {depth}")
-        options = {"norm": norm, "bias": not norm if bias is None else bias}
+        check_dims(dims)
+        layers = LAYERS[dims]
+        options = {"norm": norm, "bias": not norm if bias is None else bias, "dims": dims}
         widths = [base * 2**level for level in range(depth + 1)]
         self.in_channels = in_channels
         self.depth = depth
+        self.dims = dims
         self.norm = norm
         self.encoder = nn.ModuleList(
             DoubleConv(before, after, **options)
             for before, after in zip([in_channels, *widths[:-2]], widths[:-1], strict=True)
         )
-        self.pool = nn.MaxPool2d(2)
+        self.pool = layers.pool(2)
         self.bottleneck = DoubleConv(widths[-2], widths[-1], **options)
-        self.up = nn.ModuleList(nn.ConvTranspose2d(2 * c, c, 2, stride=2) for c in widths[:-1])
+        self.up = nn.ModuleList(layers.up(2 * c, c, 2, stride=2) for c in widths[:-1])
         self.join = Concat() if skips else DropSkip()
         self.decoder = nn.ModuleList(
             DoubleConv(2 * c if skips else c, c, **options) for c in widths[:-1]
         )
-        self.head = nn.Conv2d(base, num_classes, 1)
+        self.head = layers.conv(base, num_classes, 1)
         self.apply(init_he)
         for linear in (*self.up, self.head):
             init_he(linear, followed_by_relu=False)
@@ -86,11 +98,10 @@ class UNet(nn.Module):
     def encode(self, x: Tensor) -> tuple[dict[str, Tensor], Tensor]:
         """Return the maps ``encoder0`` ... and ``bottleneck``, and the last of them by itself."""
         divisor = 2**self.depth
-        check_images(x, self.in_channels, smallest=divisor)
-        height, width = ((side + divisor - 1) // divisor * divisor for side in x.shape[2:])
+        check_images(x, self.in_channels, smallest=divisor, dims=self.dims)
         if self.training and self.norm:
             check_batch_statistics(x, divisor)
-        x = F.pad(x, (0, width - x.shape[3], 0, height - x.shape[2]))
+        x = _to_size(x, [(side + divisor - 1) // divisor * divisor for side in x.shape[2:]])
         maps = {}
         for level, block in enumerate(self.encoder):
             maps[f"encoder{level}"] = block(x)
@@ -114,7 +125,13 @@ class UNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits ``(B, num_classes, H, W)`` of images ``(B, in_channels, H, W)``."""
         logits = self.head(self.forward_features(x)["decoder0"])
-        return F.pad(logits, (0, x.shape[3] - logits.shape[3], 0, x.shape[2] - logits.shape[2]))
+        return _to_size(logits, x.shape[2:])
+
+
+def _to_size(x: Tensor, sides: Sequence[int]) -> Tensor:
+    """Fill up with zeros, or cut, at the far end of every side."""
+    amounts = [to - side for side, to in zip(x.shape[2:], sides, strict=True)]
+    return F.pad(x, [end for amount in reversed(amounts) for end in (0, amount)])
 
 
 ABLATIONS = {"full": {}, "no_skips": {"skips": False}}

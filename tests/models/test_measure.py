@@ -89,7 +89,7 @@ def test_counting_macs_leaves_modes_and_statistics_alone():
     assert not net.decoder[0].training
     assert torch.equal(net.encoder[0][1].running_mean, before)
     assert net.head.weight.device.type == "cpu"
-    with pytest.raises(ValueError, match=r"\(C, H, W\), got \(64, 64\)"):
+    with pytest.raises(ValueError, match=r"\(C, H, W\) or \(C, D, H, W\), got \(64, 64\)"):
         measure.count_macs(net, (64, 64))
     with pytest.raises(ValueError, match="too small"):
         measure.count_macs(net, (3, 8, 8))

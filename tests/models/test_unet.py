@@ -1,4 +1,5 @@
 import json
+from itertools import pairwise
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from tests.test_model_contract import CONTRACTS, GOLDEN, draw, settled
 
 def double_conv(x, w, prefix, norm):
     """Reference: two convolutions, written with functions and the names of the stored weights."""
+    conv = F.conv2d if x.ndim == 4 else F.conv3d
     for index in (0, 3 if norm else 2):
-        x = F.conv2d(x, w[f"{prefix}.{index}.weight"], w.get(f"{prefix}.{index}.bias"), padding=1)
+        x = conv(x, w[f"{prefix}.{index}.weight"], w.get(f"{prefix}.{index}.bias"), padding=1)
         if norm:
             names = ("running_mean", "running_var", "weight", "bias")
             x = F.batch_norm(x, *(w[f"{prefix}.{index + 1}.{name}"] for name in names))
@@ -22,17 +24,20 @@ def double_conv(x, w, prefix, norm):
 
 def reference(x, w, depth, norm, skips):
     """U-Net of figure 1 without the class: a list of maps down, the same list back up."""
+    volumes = x.ndim == 5
+    conv, pool = (F.conv3d, F.max_pool3d) if volumes else (F.conv2d, F.max_pool2d)
+    up = F.conv_transpose3d if volumes else F.conv_transpose2d
     down = []
     for level in range(depth):
         x = double_conv(x, w, f"encoder.{level}", norm)
         down.append(x)
-        x = F.max_pool2d(x, 2)
+        x = pool(x, 2)
     x = double_conv(x, w, "bottleneck", norm)
     for level in range(depth - 1, -1, -1):
-        x = F.conv_transpose2d(x, w[f"up.{level}.weight"], w[f"up.{level}.bias"], stride=2)
+        x = up(x, w[f"up.{level}.weight"], w[f"up.{level}.bias"], stride=2)
         x = torch.cat((down.pop(), x), 1) if skips else x
         x = double_conv(x, w, f"decoder.{level}", norm)
-    return F.conv2d(x, w["head.weight"], w["head.bias"])
+    return conv(x, w["head.weight"], w["head.bias"])
 
 
 @pytest.mark.parametrize("depth", [1, 4])
@@ -47,6 +52,49 @@ def test_forward_equals_an_independent_one(depth, norm, skips):
     expected = reference(x, net.state_dict(), depth, norm, skips)
     with torch.no_grad():
         torch.testing.assert_close(net(x), expected, atol=1e-6, rtol=1e-6)
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_forward_of_volumes_equals_an_independent_one(norm):
+    torch.manual_seed(0)
+    net = UNet(2, 3, base=2, depth=2, norm=norm, dims=3)
+    net(torch.randn(2, 2, 8, 12, 16))
+    net.eval()
+    x = torch.randn(1, 2, 5, 12, 15)
+    filled = torch.zeros(1, 2, 8, 12, 16)
+    filled[:, :, :5, :, :15] = x
+    expected = reference(filled, net.state_dict(), 2, norm, skips=True)[:, :, :5, :, :15]
+    with torch.no_grad():
+        torch.testing.assert_close(net(x), expected, atol=1e-6, rtol=1e-6)
+
+
+def test_parameters_and_macs_of_the_net_for_volumes():
+    with torch.device("meta"):
+        net = UNet(1, 1, base=8, norm=True, dims=3)
+    widths = [1, 8, 16, 32, 64, 128]
+    down = list(pairwise(widths))
+    up = [(b, a) for a, b in down[1:]]
+    count = sum(27 * (a * b + b * b) + 4 * b for a, b in down) + 8 + 1
+    count += sum(8 * a * b + b + 27 * (2 * b * b + b * b) + 4 * b for a, b in up)
+    assert models.measure.count_parameters(net) == count
+    macs = 32**3 * 8
+    macs += sum(27 * (a * b + b * b) * 32**3 // 8**i for i, (a, b) in enumerate(down))
+    macs += sum((a * b + 27 * 3 * b * b) * 32**3 // 8**i for i, (a, b) in enumerate(up))
+    assert models.measure.count_macs(net, (1, 32, 32, 32)) == macs
+
+
+def test_volumes_are_checked_like_images():
+    net = UNet(1, 1, base=2, norm=True, dims=3)
+    with pytest.raises(
+        ValueError, match=r"volumes must be \(B, 1, D, H, W\), got \(1, 1, 32, 32\)"
+    ):
+        net(torch.randn(1, 1, 32, 32))
+    with pytest.raises(ValueError, match=r"volumes of 32x15x32 vx are too small.*16x16x16"):
+        net(torch.randn(1, 1, 32, 15, 32))
+    with pytest.raises(ValueError, match="at least 2 volumes, or sides above 16 vx"):
+        net(torch.randn(1, 1, 16, 16, 16))
+    with pytest.raises(ValueError, match=r"dims must be 2 \(images\) or 3 \(volumes\), got 4"):
+        UNet(1, 1, dims=4)
 
 
 @pytest.mark.parametrize("name", ["unet", "unet_bn", "unet_small"])
