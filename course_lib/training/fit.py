@@ -80,7 +80,9 @@ def fit(
             process only).
         sampler: anything with ``draw(epoch) -> array of case indices``, the whole epoch in
             one-process order; by default every case once. If it has ``state_dict`` and
-            ``load_state_dict`` its state is in the checkpoint.
+            ``load_state_dict`` its state is in the checkpoint; if it has ``check(train, batch,
+            epochs, processes)`` that is called first and may refuse; if it has ``seek(epoch)`` it
+            is told which epoch comes next.
         strategy: what an update does with a batch, see :func:`one_step`.
 
     Returns:
@@ -99,6 +101,8 @@ def fit(
         sampler = seeding.UniformSampler(len(train), protocol.seed)
     with joined(device) as group, seeding.kept_random_state(group.device):
         run = _Run(train, protocol, sampler, strategy, group)
+        if hasattr(sampler, "check"):
+            sampler.check(train, protocol.batch, protocol.epochs, group.count)
         if dry_run:
             return try_one_batch(net, run)
         return _train(net, run, Path(out), validation, resume, log)
@@ -174,6 +178,8 @@ def _train(net, run: _Run, out: Path, validation, resume: bool, log) -> History:
         if group.rank == 0:
             row |= validate(plain, seen, protocol.batch, run.loss_fn)
         rows.append(group.from_first({**row, "seconds": time.perf_counter() - started}))
+        if hasattr(run.sampler, "seek"):
+            run.sampler.seek(len(rows))
         if group.rank == 0:
             checkpoint.save(out, state, identity)
             if log is not None:
