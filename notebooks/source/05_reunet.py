@@ -37,7 +37,7 @@
 profile = ""  # str |smoke|fast|full: size of the run; empty: COURSE_PROFILE, else fast
 data = "phantoms"  # str phantoms|nuclei-mini|nuclei|busi|...: which images
 size = 0  # int 0..512: pixels a side, a multiple of 16; 0: 64, in full 256
-net = "reunet"  # str reunet|unet: which net is the main one
+net = "reunet"  # str reunet|attention_unet|unet: which net is the main one
 base = 0  # int 0..128: channels of its first level; 0: its teaching width
 reading = "paper"  # str paper|code: what decides where paper and code differ
 wiring = "described"  # str described|released: of REUnet
@@ -55,16 +55,26 @@ out_dir = ""  # str: folder of results.json; empty: below runs/notebooks
 # %% tags=["setup"]
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import torch
 from scipy import ndimage
 
-from course_lib import claims, drawing, figures, losses, metrics, models
-from course_lib import records, training
+from course_lib import (
+    claims,
+    drawing,
+    figures,
+    losses,
+    metrics,
+    models,
+    records,
+    training,
+)
 from course_lib.data import prepared
 from course_lib.drawing.graph import graph
+from course_lib.models.attention_unet import AttentionUNet
 from course_lib.models.reunet import REUnet
 from course_lib.models.unet import UNet
 from course_lib.teaching import check, guess, hint
@@ -136,7 +146,7 @@ print(f"train {len(train)}, validation {len(val)}, test {len(test)}")
 # silent, the released code does. It is built on the device `meta`, which knows shapes and
 # stores no numbers: the net would fill 442 MB.
 
-# %%
+# %% tags=["nbval-check-output"]
 described = {
     "stem": ["image"],
     "EB1": ["stem"],
@@ -157,10 +167,7 @@ described = {
     "DB4": ["DB3", "AG4"],
     "head": ["DB4"],
 }
-
-
-# %% tags=["nbval-check-output"]
-NETS = {"reunet": REUnet, "unet": UNet}
+NETS = {"reunet": REUnet, "attention_unet": AttentionUNet, "unet": UNet}
 
 
 def on_paper(name="reunet", **options):
@@ -262,8 +269,7 @@ figures.show(
 # *less* than most of its rivals (claim X6). For the net as described, that cannot hold.
 #
 # Keep this contradiction in mind. It is the first hint of what comes in section 5.
-
-# %% [markdown]
+#
 # ## 3. Train it, and take one part away
 #
 # Table 6 of the paper removes the **gating signal**, the sum at the end of each DMBC (you
@@ -274,9 +280,9 @@ figures.show(
 
 # %%
 WIDTHS = run.pick(
-    smoke={"reunet": 2, "unet": 4},
-    fast={"reunet": 4, "unet": 12},
-    full={"reunet": 32, "unet": 64},
+    smoke={"reunet": 2, "attention_unet": 4, "unet": 4},
+    fast={"reunet": 4, "attention_unet": 12, "unet": 12},
+    full={"reunet": 32, "attention_unet": 64, "unet": 64},
 )
 protocol = run.pick(
     smoke=replace(training.PROTOCOLS["course"], epochs=2, max_updates=3),
@@ -302,7 +308,6 @@ def build(net, base, seed, **options):
     return NETS[net](channels, classes, base=base, **options)
 
 
-# %%
 def share_of(part, share):
     """Keep a share of the groups, repeated: an epoch has as many updates."""
     groups = np.unique(part.cases["group"])
@@ -882,7 +887,7 @@ def by_size(sizes, scores, edges):
     """
     ### BEGIN SOLUTION
     rows = []
-    for low, high in zip(edges[:-1], edges[1:]):
+    for low, high in pairwise(edges):
         found = [s for size, s in zip(sizes, scores) if low <= size < high]
         value = sum(found) / len(found) if found else float("nan")
         rows.append((len(found), value))
@@ -958,8 +963,8 @@ figures.show(
 
 # %% [markdown]
 # At 64 px hardly any object is wider than the field of the cut: here the deep part has no
-# far place to see, and the comparison says little either way. The sweep `reunet_cut` uses
-# 96 px.
+# far place to see, and the comparison says little either way. The sweep `reunet_wiring`
+# uses 96 px.
 #
 # And **equal what?** At equal base, the full net has almost 200 times the parameters and
 # eight times the work. So there are three fair pairs, and three answers:
@@ -985,11 +990,12 @@ print(pd.DataFrame(rows, columns=heads).to_string(index=False))
 
 # %% tags=["nbval-ignore-output"]
 TABLES = {
-    "reunet_table3": (["plain_blocks"], "A1 to A4 .84 .82 .81 .80"),
-    "reunet_table4": (["intermediator"], "0: .64, 13: .93, 15: .89"),
-    "reunet_table5": (["attention_gate"], "with .85, without .82"),
-    "reunet_table6": (["gating_signal"], "with .93, without .92 (kidney)"),
-    "reunet_cut": (["size", "wiring", "base"], "not in the paper"),
+    "reunet_plain_blocks": (["plain_blocks"], "A1 to A4 .84 .82 .81 .80"),
+    "reunet_intermediator": (["intermediator"], "0: .64, 13: .93, 15: .89"),
+    "reunet_attention_gate": (["attention_gate"], "with .85, without .82"),
+    "reunet_gating_signal": (["gating_signal"], "with .93, without .92"),
+    "reunet_wiring": (["size", "wiring", "base"], "none: not in the paper"),
+    "reunet_nets": (["net", "wiring", "base"], "none for U-Net"),
 }
 
 
@@ -997,26 +1003,28 @@ def over_seeds(kept, axes, record="dice_mean"):
     """One row a setting: mean, 95 % interval over seeds, number of seeds."""
     own = kept["table"].query("record == @record")
     rows = []
-    for setting, part in own.groupby([a for a in axes if a in own]):
+    axes = [axis for axis in axes if axis in own]
+    for setting, part in own.groupby(axes, dropna=False):
         values = part["value"].dropna().to_numpy()
         low, high = metrics.t_interval(values)
         rows.append([*setting, values.mean(), low, high, len(values)])
-    heads = [a for a in axes if a in own] + ["Dice", "low", "high", "seeds"]
+    heads = [*axes, "Dice", "low", "high", "seeds"]
     return pd.DataFrame(rows, columns=heads)
 
 
+MISSING = "No results yet: course sweep {} --commit-results"
 for name, (axes, said) in TABLES.items():
     kept = records.committed_sweep(name)
     print(f"\n{name}. Printed Dice: {said}")
     if kept is None:
-        print(f"No results yet: course sweep {name} --commit-results")
+        print(MISSING.format(name))
     else:
         print(f"from {kept['file']}")
-        print(over_seeds(kept, axes).round(3).to_string(index=False))
-kept = records.committed_sweep("reunet_fig10")
+        told = over_seeds(kept, axes).round(3)
+        print(told.to_string(index=False, na_rep=""))
+kept = records.committed_sweep("reunet_training_share")
 if kept is None:
-    print("\nreunet_fig10")
-    print("No results yet: course sweep reunet_fig10 --commit-results")
+    print("\nFigure 10.", MISSING.format("reunet_training_share"))
 else:
     grown = over_seeds(kept, ["net", "train_share"])
     figures.show(
@@ -1033,6 +1041,26 @@ else:
     )
 
 # %% [markdown]
+# Figure 6 of the paper gives areas under the ROC curve (02), .966 to .997, and does not
+# say at which **level**: all pixels of all cases in one pot, or an area an image and
+# their mean? Here are both, for the main run. Background fills most of a picture, so
+# either is near 1 long before the masks are good.
+
+# %% tags=["nbval-ignore-output"]
+probability = training.predict(principal["net"], test, device=run.device)
+score = probability[:, 0] if classes == 1 else 1 - probability[:, 0]
+target = test.masks > 0
+lesions = [(s, t) for s, t in zip(score, target) if t.any() and not t.all()]
+each = [metrics.auc(s, t, level="image") for s, t in lesions]
+areas = {
+    "pooled": metrics.auc(score, target, level="pooled"),
+    "image": float(np.mean(each)),
+}
+print(f"AUC, all pixels of {len(test)} cases pooled: {areas['pooled']:.3f}")
+print(f"AUC, mean over {len(each)} cases with an object: {areas['image']:.3f}")
+print(f"share of object pixels: {target.mean():.3f}")
+
+# %% [markdown]
 # ## Recorded results
 
 # %% tags=["result", "nbval-ignore-output"]
@@ -1046,6 +1074,8 @@ for metric, name in (
     mean = float(summary.loc[[metric], "mean"].mean())
     bounds = (row["low"], row["high"]) if classes == 1 else None
     records.record(name, mean, n=int(row["n"]), interval=bounds)
+for level, area in areas.items():
+    records.record(f"auc_{level}", area)
 took = principal["history"].as_frame()["seconds"].sum()
 records.record("seconds_training", float(took), "s")
 records.record("params", count(principal["net"]))
