@@ -9,7 +9,8 @@ from pathlib import Path
 
 import nbformat
 
-from course_lib.cli import html
+from course_lib import claims
+from course_lib.cli import claims_page, html
 from course_lib.cli.readme import budgets
 
 
@@ -40,7 +41,8 @@ class Entry:
 def write(folder: Path) -> Path:
     """Write ``folder/index.html`` and one HTML page a notebook; returns the page.
 
-    Every run in the folder is shown, each judged by the budget of its own profile.
+    Every run in the folder is shown, each judged by the budget of its own profile; below them stand
+    the claims of every paper that one of these notebooks speaks about.
 
     Raises:
         ValueError: if the folder holds no runs.
@@ -114,8 +116,28 @@ def _page(entries: list[Entry]) -> str:
         f"{seconds:.0f} s in all",
         f"highest peak {peak:.0f} MB",
     ]
-    body = [_attention(entries), _table(entries), *(_section(entry) for entry in entries)]
+    sections = [_section(entry) for entry in entries]
+    ledgers = {paper: _claims(paper, entries) for paper in claims.papers()}
+    body = [_attention(entries), _table(entries), _links(ledgers), *sections, *ledgers.values()]
     return html.page(title, meta, body)
+
+
+def _claims(paper: str, entries: list[Entry]) -> str:
+    """Return the ledger of a paper, empty where no claim names one of these notebooks.
+
+    A ledger that does not hang together is one line: the runs are worth their page without it.
+    """
+    try:
+        told = {claim.notebook for claim in claims.read(paper).claims}
+        return claims_page.section_html(paper) if told & {e.name for e in entries} else ""
+    except ValueError as error:
+        head = f'<section id="claims-{paper}"><h2>Claims of {paper}</h2>'
+        return f"{head}<pre>{html.escape(str(error))}</pre></section>"
+
+
+def _links(ledgers: dict[str, str]) -> str:
+    shown = [f'<a href="#claims-{name}">{name}</a>' for name, section in ledgers.items() if section]
+    return f"<p>What the papers claim: {', '.join(shown)}</p>" if shown else ""
 
 
 def _attention(entries: list[Entry]) -> str:

@@ -7,7 +7,8 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from course_lib.cli import report
+from course_lib import claims, records
+from course_lib.cli import claims_page, report
 
 PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGA"
@@ -94,3 +95,29 @@ def test_half_a_notebook_is_a_failed_run_and_spares_the_others(page, tmp_path):
     text = report.write(tmp_path).read_text(encoding="utf-8")
     assert "Course run: 1 of 3 notebooks passed" in text
     assert "the executed notebook cannot be read" in text
+
+
+def test_claims_of_a_paper_stand_below_the_notebooks_that_speak_about_them(tmp_path):
+    place(tmp_path, "05_reunet")
+    page = report.write(tmp_path).read_text(encoding="utf-8")
+    assert page.index('<section id="05_reunet">') < page.index(claims_page.section_html("reunet"))
+    assert page.index('href="#claims-reunet"') < page.index('<section id="05_reunet">')
+    assert claims_page.sentence(claims.rows("reunet")) in page
+    assert not re.search(r'(src|href)="https?:', page)
+
+
+def test_no_ledger_where_no_notebook_of_it_was_run(page):
+    assert "claims-" not in page
+
+
+def test_a_broken_ledger_costs_its_section_and_not_the_page(tmp_path, monkeypatch):
+    monkeypatch.setattr(records, "ROOT", tmp_path)
+    folder = tmp_path / "notebooks" / "claims"
+    folder.mkdir(parents=True)
+    (folder / "tiny.toml").write_text('[[claim]]\nid = "<X1>"\nwhat = 1\n', encoding="utf-8")
+    runs = tmp_path / "runs"
+    runs.mkdir()
+    place(runs, "05_reunet")
+    page = report.write(runs).read_text(encoding="utf-8")
+    assert "Course run: 1 of 1 notebooks passed" in page
+    assert "<pre>tiny.toml: &lt;X1&gt;: unknown field" in page
