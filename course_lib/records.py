@@ -19,9 +19,12 @@ import time
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch  # where it is needed it is imported: what only reads records starts fast
 
 ROOT = Path(__file__).resolve().parents[1]
 PROFILES = ("smoke", "fast", "full")
@@ -70,6 +73,8 @@ def start(notebook: str, parameters: dict) -> Run:
     Raises:
         ValueError: for an unknown profile or device.
     """
+    import torch
+
     global _current
     profile = parameters.get("profile") or os.environ.get("COURSE_PROFILE") or "fast"
     if profile not in PROFILES:
@@ -95,6 +100,8 @@ def start(notebook: str, parameters: dict) -> Run:
 
 def choose_device(name: str = "auto") -> torch.device:
     """Turn ``auto``, ``cpu``, ``cuda`` or ``mps`` into a device that this machine has."""
+    import torch
+
     present = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
@@ -205,6 +212,8 @@ def committed_sweep(name: str, profile: str = "*") -> dict | None:
 
 def environment(device: torch.device) -> dict:
     """Describe the machine and the versions, without names of hosts, users or folders."""
+    import torch
+
     name = platform.machine()
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)

@@ -12,7 +12,6 @@ import re
 import tempfile
 from pathlib import Path
 
-import jupytext
 import nbformat
 from nbformat import NotebookNode
 
@@ -109,6 +108,8 @@ def execute(notebook: NotebookNode) -> NotebookNode:
 
 
 def _notebook(source: Path, solution: bool) -> NotebookNode:
+    import jupytext
+
     parsed = jupytext.read(source)
     cells, seen = [], {}
     for cell in parsed.cells:

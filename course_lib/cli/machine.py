@@ -9,7 +9,6 @@ import shutil
 from importlib import metadata
 
 import psutil
-import torch
 
 from course_lib.records import ROOT, choose_device
 
@@ -38,6 +37,8 @@ def differing() -> list[str]:
 
 def describe() -> list[str]:
     """Return lines about this machine, and advice where something will be slow or will not fit."""
+    import torch
+
     memory = psutil.virtual_memory()
     device = choose_device("auto")
     name = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()

@@ -34,7 +34,7 @@ def sweep(name, profile, scheduler, jobs, dry_run, retry_failed, out, commit_res
         raise ValueError(f"a sweep needs {missing[0]}: pip install -e '.[notebooks,sweep]'")
     if scheduler and jobs:
         raise ValueError("--jobs is for workers on this machine: a --scheduler has its own")
-    from course_lib.cli.sweep import drive, keep, live, page, planned, store, workers
+    from course_lib.cli.sweep import drive, live, planned, store, workers
 
     asked = design.read(design.find(name), profile)
     jobs = jobs or max(1, runner.cores() // asked.threads)
@@ -55,12 +55,16 @@ def sweep(name, profile, scheduler, jobs, dry_run, retry_failed, out, commit_res
                 with live.table(state) as show:
                     drive.drive(client, state, show)
         except (KeyboardInterrupt, ConnectionError) as error:
+            from course_lib.cli.sweep import page
+
             page.write(state, running=False)
             why = "stopped" if isinstance(error, KeyboardInterrupt) else str(error)
             click.echo(
                 f"{why}: {len(state.done)} of {total} runs are done; the same command goes on"
             )
             sys.exit(STOPPED if isinstance(error, KeyboardInterrupt) else 1)
+    from course_lib.cli.sweep import keep, page
+
     page.write(state, running=False)
     click.echo(f"{len(state.done)} of {total} runs done, {state.made} of them now")
     if commit_results:

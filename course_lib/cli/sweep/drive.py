@@ -10,7 +10,7 @@ from pathlib import Path
 
 from distributed import CancelledError, Client, KilledWorker, wait
 
-from course_lib.cli.sweep import page, planned, store, task
+from course_lib.cli.sweep import planned, store, task
 from course_lib.cli.sweep.design import Sweep
 from course_lib.cli.sweep.planned import Run
 
@@ -75,8 +75,7 @@ def drive(client: Client, state: State, show: Callable[[State], None]) -> None:
         for future in _ended(client, list(futures)):
             _settle(state, futures.pop(future), future)
         show(state)
-        clock.write(state, last=False)
-    clock.write(state, last=True)
+        clock.write(state)
 
 
 def _note(state: State, message: dict) -> None:
@@ -123,11 +122,13 @@ class _Clock:
         self.due = time.monotonic()
         self.shown = -1
 
-    def write(self, state: State, last: bool) -> None:
+    def write(self, state: State) -> None:
         news = len(state.done) + len(state.failed)
-        if not last and (news == self.shown or time.monotonic() < self.due):
+        if news in (self.shown, len(state.runs)) or time.monotonic() < self.due:
             return
+        from course_lib.cli.sweep import page  # it needs a second, better while runs are made
+
         begun = time.monotonic()
-        page.write(state, running=not last)
+        page.write(state, running=True)
         self.shown = news
         self.due = time.monotonic() + (time.monotonic() - begun) / SHARE

@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import cloudpickle
-import torch
 from distributed import Client, LocalCluster
 
 from course_lib.cli.sweep.design import Sweep
@@ -30,11 +29,8 @@ def connect(sweep: Sweep, address: str | None, jobs: int) -> Iterator[Client]:
         with _existing(address) as client:
             yield client
         return
-    if sweep.gpus > torch.cuda.device_count():
-        raise ValueError(
-            f"a run needs {sweep.gpus} GPUs and this machine has {torch.cuda.device_count()}: "
-            "use --scheduler with workers that have them (notebooks/sweeps/README.md)"
-        )
+    if sweep.gpus:
+        _has_gpus(sweep.gpus)
     cluster = LocalCluster(
         n_workers=jobs,
         threads_per_worker=1,
@@ -44,6 +40,16 @@ def connect(sweep: Sweep, address: str | None, jobs: int) -> Iterator[Client]:
     )
     with cluster, Client(cluster) as client:
         yield client
+
+
+def _has_gpus(needed: int) -> None:
+    import torch
+
+    if needed > torch.cuda.device_count():
+        raise ValueError(
+            f"a run needs {needed} GPUs and this machine has {torch.cuda.device_count()}: "
+            "use --scheduler with workers that have them (notebooks/sweeps/README.md)"
+        )
 
 
 @contextmanager
@@ -91,19 +97,20 @@ def check(client: Client, sweep: Sweep, folder: Path) -> None:
 def _look(notebook: str, probe: str) -> dict:
     """Look at what a worker has; runs there, so it imports all that it needs by itself."""
     try:
+        from importlib import metadata
         from pathlib import Path
-
-        import torch
 
         import course_lib
         from course_lib.cli.sweep import fingerprint
+
+        torch = metadata.version("torch")
     except ImportError as error:
         return {"course": f"cannot import it ({error})"}
     if not Path(notebook).is_file():
-        return {"course": course_lib.__version__, "torch": torch.__version__, "notebook": None}
+        return {"course": course_lib.__version__, "torch": torch, "notebook": None}
     return {
         "course": course_lib.__version__,
-        "torch": torch.__version__,
+        "torch": torch,
         "notebook": notebook,
         "code": fingerprint.code(Path(notebook)),
         "folder": Path(probe).exists(),
