@@ -2,10 +2,13 @@ import dataclasses
 import json
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 import torch
 
 from course_lib import losses, training
+from course_lib.cli.sweep import design
+from course_lib.data import splits
 from course_lib.data.transforms import Augmentation
 from course_lib.training import PROTOCOLS, Protocol
 
@@ -19,6 +22,16 @@ def test_reunet_preset_is_section_4_2():
     )
     assert (protocol.epochs, protocol.batch, protocol.patience) == (150, 4, 5)
     assert (protocol.loss, protocol.clip) == ("cross_entropy", None)
+
+
+def test_the_rest_of_reunets_protocol_is_there_too():
+    sweep = design.read(design.find("reunet_paper"), "full")
+    assert len(sweep.seeds) == 5
+    assert sweep.fixed["size"] == 256
+    assert "epochs" not in sweep.fixed  # so that the preset decides
+    cases = pd.DataFrame({"case_id": range(100), "group": range(100)})
+    parts = splits.make(cases, seed=0)
+    assert parts.value_counts().to_dict() == {"train": 60, "val": 20, "test": 20}
 
 
 def test_plnet_preset_is_section_4_2():
