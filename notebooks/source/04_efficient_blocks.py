@@ -871,8 +871,9 @@ figures.show(
 #
 # So a **latency**, the time of one image, means nothing without its label: machine,
 # threads, batch, image size, number format. The batch alone can decide: on our machine
-# (PyTorch 2.13, one thread) a 1 x 1 convolution of 256 or 512 channels, the larger part of
-# a DMBC's work, took 1.5 to 2 times as long for a single image as for one of 16 together.
+# (PyTorch 2.13, one thread) a 1 x 1 convolution of 256 or 512 channels, the larger part
+# of a DMBC's work, took 1.5 to 2 times as long for a single image as for one in a batch
+# of 16.
 # REUnet's paper gives a time an image, on an i9 of no stated model, threads or batch.
 
 # %% [markdown]
