@@ -58,11 +58,15 @@ def find(claim: Claim, full_size: Mapping) -> Measured | None:
     small = None
     for file in _newest_first(claim):
         samples = _samples(file, claim)
-        full = [s for s in samples if claim.measure in COUNTS or _is_full(s, full_size)]
-        measured = _together(claim, full, file, True)
+        full, rivals = (
+            [s for s in samples if claim.measure in COUNTS or _is_full(s, size)]
+            for size in (full_size, _size_of_rival(claim, full_size))
+        )
+        measured = _together(claim, full, rivals, file, True)
         if measured:
             return measured
-        small = small or _together(claim, _largest(samples), file, False)
+        largest = _largest(samples)
+        small = small or _together(claim, largest, largest, file, False)
     return small
 
 
@@ -133,6 +137,12 @@ def _is_full(sample: Sample, full_size: Mapping) -> bool:
     return sample.profile == "full" and _fits(sample, full_size)
 
 
+def _size_of_rival(claim: Claim, full_size: Mapping) -> Mapping:
+    """Another net has a width of its own; all else is as in the paper."""
+    own_width = "net" in claim.against
+    return {name: v for name, v in full_size.items() if name != "base" or not own_width}
+
+
 def _fits(sample: Sample, setting: Mapping) -> bool:
     return all(_same(sample.parameters.get(name), wanted) for name, wanted in setting.items())
 
@@ -154,14 +164,16 @@ def _largest(samples: list[Sample]) -> list[Sample]:
     return [sample for sample in samples if sample.profile == profile]
 
 
-def _together(claim: Claim, samples: list[Sample], file: Path, full: bool) -> Measured | None:
+def _together(
+    claim: Claim, samples: list[Sample], rivals: list[Sample], file: Path, full: bool
+) -> Measured | None:
     ours = _by_seed(samples, claim.setting, file)
     if not ours:
         return None
     interval = next(iter(ours.values())).interval
     values = {seed: sample.value for seed, sample in ours.items()}
     if claim.against:
-        others = _by_seed(samples, claim.against, file)
+        others = _by_seed(rivals, claim.against, file)
         values = {s: _minus(v, others[s].value) for s, v in values.items() if s in others}
         interval = None
     if not values:

@@ -75,6 +75,18 @@ def test_differences_of_a_sweep_are_paired_by_seed(project):
     assert row.note == "3 seeds, n = 40"
 
 
+@pytest.mark.parametrize(("column", "full"), [("net", True), ("gate", False)])
+def test_only_another_net_may_have_another_width(project, column, full):
+    project.ledger(HEAD + SWEPT.replace("gate = ", f"{column} = "))
+    project.sweep(*[("True", 32, seed, 0.9 + seed / 99) for seed in range(3)],
+                  *[("False", 64, seed, 0.8) for seed in range(3)])  # fmt: skip
+    table = project.results / "sweeps" / "gate" / "full-cpu-2026-01-02.csv"
+    table.write_text(table.read_text().replace("key,gate", f"key,{column}"))
+    row = first(project)
+    assert row.ours == pytest.approx(0.1 + 1 / 99)
+    assert row.verdict == ("holds" if full else OPEN)
+
+
 def test_one_seed_has_no_interval_to_judge_by(project):
     project.sweep(("True", 32, 0, 0.9), ("False", 32, 0, 0.1))
     row = second(project)
