@@ -93,7 +93,7 @@ def test_code_of_the_notebook_changes_it(project):
 def test_the_real_notebook_depends_on_what_it_uses(root):
     files = fingerprint._closure({"course_lib.training"})
     names = {file.relative_to(root / "course_lib").as_posix() for file in files}
-    assert {"training/fit.py", "losses.py", "data/transforms.py"} <= names
+    assert {"training/fit.py", "losses/overlap.py", "data/transforms.py"} <= names
     assert not [name for name in names if name.startswith("cli/")]
 
 

@@ -284,7 +284,7 @@ def test_boundary_leaves_the_background_channel_out():
 
 
 def test_docstring_examples():
-    result = doctest.testmod(losses)
+    result = doctest.testmod(losses.overlap)
     assert (result.attempted, result.failed) == (3, 0)
 
 
