@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from torch import nn
 
-from course_lib.models import attention_unet, measure, unet
+from course_lib.models import attention_unet, grenet, measure, unet
 
-__all__ = ["NAMES", "PRESETS", "attention_unet", "create", "measure", "unet"]
+__all__ = ["NAMES", "PRESETS", "attention_unet", "create", "grenet", "measure", "unet"]
 
 # One line a preset; the one with the net's own name is the net as published.
 PRESETS: dict[str, Callable[..., nn.Module]] = {
@@ -14,9 +14,10 @@ PRESETS: dict[str, Callable[..., nn.Module]] = {
     "unet_bn": unet.unet_bn,
     "unet_small": unet.unet_small,
     "attention_unet": attention_unet.attention_unet,
+    "grenet": grenet.grenet,
 }
 # The nets themselves; every other preset is one of them with other options.
-NAMES = ("unet", "attention_unet")
+NAMES = ("unet", "attention_unet", "grenet")
 
 
 def create(name: str, **options) -> nn.Module:
