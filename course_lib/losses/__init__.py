@@ -10,7 +10,8 @@ overflows to infinity; float64 stays float64.
 Labels are checked on the CPU only. On a GPU the check would stall the queue at every step, so
 whoever loads the data calls :func:`check_labels` there once.
 
-Dice, cross-entropy and focal loss are in ``overlap.py``, what looks at borders in ``boundary.py``.
+Dice, cross-entropy and focal loss are in ``overlap.py``, what looks at borders in ``boundary.py``,
+SiGREnet's sum of four terms in ``hybrid.py``.
 """
 
 from course_lib.losses.boundary import (
@@ -20,6 +21,15 @@ from course_lib.losses.boundary import (
     boundary_loss,
     distance_map,
     laplacian_boundary_loss,
+)
+from course_lib.losses.hybrid import (
+    HybridLoss,
+    HybridWeights,
+    boundary_weight,
+    consistency_loss,
+    hybrid_loss,
+    hybrid_terms,
+    masked_l1_loss,
 )
 from course_lib.losses.inputs import check_labels
 from course_lib.losses.overlap import (
@@ -31,6 +41,9 @@ from course_lib.losses.overlap import (
     dice_ce_loss,
     dice_loss,
     focal_loss,
+    pixel_cross_entropy,
+    pooled_reference,
+    soft_dice_ce_loss,
 )
 
 __all__ = [
@@ -40,13 +53,23 @@ __all__ = [
     "DiceLoss",
     "DistanceMaps",
     "FocalLoss",
+    "HybridLoss",
+    "HybridWeights",
     "LaplacianBoundaryLoss",
     "boundary_loss",
+    "boundary_weight",
     "check_labels",
+    "consistency_loss",
     "cross_entropy_loss",
     "dice_ce_loss",
     "dice_loss",
     "distance_map",
     "focal_loss",
+    "hybrid_loss",
+    "hybrid_terms",
     "laplacian_boundary_loss",
+    "masked_l1_loss",
+    "pixel_cross_entropy",
+    "pooled_reference",
+    "soft_dice_ce_loss",
 ]

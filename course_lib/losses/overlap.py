@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from course_lib.losses.inputs import checked, probabilities_of
+from course_lib.losses.inputs import at_least_float32, checked, probabilities_of
 
 
 def dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
@@ -71,6 +71,69 @@ def dice_ce_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     """
     logits, reference = checked(logits, target)
     return _soft_dice(logits, reference, smooth) + _cross_entropy(logits, reference)
+
+
+def pixel_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
+    """Return the cross-entropy of every pixel, ``-log p(reference class)``.
+
+    Args:
+        logits: ``(B, K, H, W)`` float, any range.
+        target: ``(B, H, W)`` integer labels.
+
+    Returns:
+        ``(B, H, W)`` in nats, >= 0, float32 (float64 for float64 logits).
+
+    Raises:
+        ValueError: for a wrong shape or a label outside the classes.
+    """
+    logits, reference = checked(logits, target)
+    if logits.shape[1] == 1:
+        loss = F.binary_cross_entropy_with_logits(logits, reference, reduction="none")
+        return loss[:, 0]
+    return F.cross_entropy(logits, reference, reduction="none")
+
+
+def soft_dice_ce_loss(logits: Tensor, reference: Tensor, smooth: float = 1.0) -> Tensor:
+    """Return :func:`dice_ce_loss` for a reference of fractions, such as a mask made smaller.
+
+    Args:
+        logits: ``(B, K, H, W)`` float, any range.
+        reference: ``(B, K, H, W)`` float in 0..1, the fraction of each class; over all classes 1
+            for ``K > 1``, of the foreground for ``K = 1``. See :func:`pooled_reference`.
+        smooth: see :func:`dice_loss`.
+
+    Returns:
+        Scalar >= 0, float32 (float64 for float64 logits).
+
+    Raises:
+        ValueError: for shapes that differ, or a smooth that is not > 0.
+    """
+    if logits.ndim != 4 or logits.shape != reference.shape:
+        raise ValueError(
+            f"logits and reference must both be (B, K, H, W), got {tuple(logits.shape)} and "
+            f"{tuple(reference.shape)}"
+        )
+    logits = at_least_float32(logits)
+    reference = reference.to(logits)
+    return _soft_dice(logits, reference, smooth) + _cross_entropy(logits, reference)
+
+
+def pooled_reference(target: Tensor, channels: int, size: tuple[int, int]) -> Tensor:
+    """Return the fraction of each class in each cell of a coarser grid.
+
+    Args:
+        target: ``(B, H, W)`` integer labels.
+        channels: K of the logits that are compared with it; 1 for the binary task.
+        size: height and width of the grid in cells, at most H and W.
+
+    Returns:
+        ``(B, K, *size)`` float32 in 0..1.
+    """
+    foreground = target[:, None]
+    if channels > 1:
+        labels = torch.arange(channels, device=target.device)
+        foreground = target[:, None] == labels[:, None, None]
+    return F.adaptive_avg_pool2d(foreground.float(), size)
 
 
 def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
