@@ -5,8 +5,19 @@ from collections.abc import Callable
 from torch import nn
 
 from course_lib.models import attention_unet, grenet, measure, unet
+from course_lib.models.fuse import for_inference, fuse
 
-__all__ = ["NAMES", "PRESETS", "attention_unet", "create", "grenet", "measure", "unet"]
+__all__ = [
+    "NAMES",
+    "PRESETS",
+    "attention_unet",
+    "create",
+    "for_inference",
+    "fuse",
+    "grenet",
+    "measure",
+    "unet",
+]
 
 # One line a preset; the one with the net's own name is the net as published.
 PRESETS: dict[str, Callable[..., nn.Module]] = {
