@@ -15,7 +15,6 @@ from course_lib.cli import build as builder
 from course_lib.cli import keep as keeper
 from course_lib.cli import machine
 from course_lib.cli import plan as planner
-from course_lib.cli import report as reporter
 from course_lib.cli import run as runner
 from course_lib.cli.errors import one_line_errors, short
 from course_lib.records import PROFILES, ROOT
@@ -67,6 +66,8 @@ def check() -> None:
 @one_line_errors
 def run(numbers, profile, data, device, exact, jobs, out, timeout, keep) -> None:
     """Run notebooks headless (all, or those with the given numbers) and write a report."""
+    from course_lib.cli import report as reporter
+
     wide = {name: text for name, text in (("data", data), ("device", device)) if text}
     names = [name for name, _ in exact]
     twice = [name for name in names if names.count(name) > 1]
@@ -129,6 +130,8 @@ def work(to, launch) -> None:
 @one_line_errors
 def report(out) -> None:
     """Write the report of a folder of runs anew."""
+    from course_lib.cli import report as reporter
+
     click.echo(f"Report: {short(reporter.write(out))}")
 
 

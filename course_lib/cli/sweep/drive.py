@@ -15,6 +15,7 @@ from course_lib.cli.sweep.design import Sweep
 from course_lib.cli.sweep.planned import Run
 
 RETRIES = 1  # of a run whose notebook failed; a run whose worker died has three, as dask's default
+FIRST = 20  # seconds until the first table and page
 SHARE = 0.05  # of the time may go into table and page while the sweep runs
 
 
@@ -119,16 +120,16 @@ class _Clock:
     """Lets table and page be written now and then: it takes a second or two each time."""
 
     def __init__(self) -> None:
-        self.due = time.monotonic()
+        self.due = time.monotonic() + FIRST
         self.shown = -1
 
     def write(self, state: State) -> None:
         news = len(state.done) + len(state.failed)
         if news in (self.shown, len(state.runs)) or time.monotonic() < self.due:
             return
-        from course_lib.cli.sweep import page  # it needs a second, better while runs are made
-
         begun = time.monotonic()
+        from course_lib.cli.sweep import page  # takes seconds, better while runs are made
+
         page.write(state, running=True)
         self.shown = news
         self.due = time.monotonic() + (time.monotonic() - begun) / SHARE

@@ -9,11 +9,20 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import cloudpickle
+import dask
 from distributed import Client, LocalCluster
 
 from course_lib.cli.sweep.design import Sweep
 
 ANSWER = 15  # seconds that a scheduler has to answer, and to show a first worker
+CONFIG = {
+    # a run waits at the scheduler for a free worker: handed out ahead, it waits behind a long one
+    "distributed.scheduler.worker-saturation": 1.0,
+    # a run takes seconds to days, so nobody needs to look fifty times a second
+    "distributed.worker.profile.enabled": False,
+    "distributed.admin.tick.interval": "1s",
+    "distributed.admin.system-monitor.interval": "5s",
+}
 # the functions of this file travel with their code: a worker without the course can say so
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
@@ -31,6 +40,7 @@ def connect(sweep: Sweep, address: str | None, jobs: int) -> Iterator[Client]:
         return
     if sweep.gpus:
         _has_gpus(sweep.gpus)
+    dask.config.set(CONFIG)
     cluster = LocalCluster(
         n_workers=jobs,
         threads_per_worker=1,
