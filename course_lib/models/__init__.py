@@ -4,18 +4,20 @@ from collections.abc import Callable
 
 from torch import nn
 
-from course_lib.models import attention_unet, grenet, measure, unet
+from course_lib.models import attention_unet, bionet, grenet, measure, plnet, unet
 from course_lib.models.fuse import for_inference, fuse
 
 __all__ = [
     "NAMES",
     "PRESETS",
     "attention_unet",
+    "bionet",
     "create",
     "for_inference",
     "fuse",
     "grenet",
     "measure",
+    "plnet",
     "unet",
 ]
 
@@ -26,9 +28,12 @@ PRESETS: dict[str, Callable[..., nn.Module]] = {
     "unet_small": unet.unet_small,
     "attention_unet": attention_unet.attention_unet,
     "grenet": grenet.grenet,
+    "bionet": bionet.bionet,
+    "plnet": plnet.plnet,
+    "plnet_dagger": plnet.plnet_dagger,
 }
 # The nets themselves; every other preset is one of them with other options.
-NAMES = ("unet", "attention_unet", "grenet")
+NAMES = ("unet", "attention_unet", "grenet", "bionet", "plnet")
 
 
 def create(name: str, **options) -> nn.Module:
