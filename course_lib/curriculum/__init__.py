@@ -1,11 +1,13 @@
-"""The order in which a net meets its cases: difficulty, pacing, and the sampler that joins them.
+"""The order in which a net meets its cases, and the pixels it learns from.
 
 ``Pacing`` says how many cases an epoch may draw from (``pacing.py``), ``Scores`` how hard each
-one is (``scores.py``), ``CurriculumSampler`` draws the epochs (``sampler.py``).
+one is (``scores.py``; made in ``difficulty.py``), ``CurriculumSampler`` draws the epochs
+(``sampler.py``), and ``training.fit`` takes it as its ``sampler``.
 """
 
+from course_lib.curriculum import difficulty
 from course_lib.curriculum.pacing import Pacing
 from course_lib.curriculum.sampler import CurriculumSampler
 from course_lib.curriculum.scores import Scores
 
-__all__ = ["CurriculumSampler", "Pacing", "Scores"]
+__all__ = ["CurriculumSampler", "Pacing", "Scores", "difficulty"]

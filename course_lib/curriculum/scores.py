@@ -39,6 +39,12 @@ class Scores:
     """Digest of the weights that scored; empty where no net was asked."""
     made_at_update: int = 0
     """How many updates that net had seen."""
+    accuracy: float = float("nan")
+    """Share of right answers of the pretext task; NaN where it has none."""
+    seconds: float = 0.0
+    """That making them took, pretext training included."""
+    cost_in_updates: float = 0.0
+    """The same in updates of that training; a forward pass counts as a third of one."""
 
     def __post_init__(self) -> None:
         values = np.array(self.values, dtype=np.float64)
@@ -96,6 +102,8 @@ class Scores:
                 ids, values = tuple(map(str, file["ids"])), file["values"]
                 rest = {name: str(file[name]) for name in ("kind", "data", "model")}
                 rest |= {name: int(file[name]) for name in ("seed", "made_at_update")}
+                for name in ("accuracy", "seconds", "cost_in_updates"):
+                    rest[name] = float(file[name])
         except FileNotFoundError as error:
             raise ValueError(f"{path} is missing; score the cases first") from error
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -13,6 +13,7 @@ def make(values=(0.3, 0.1, 0.2), **about):
 
 def test_what_is_saved_is_read_again(tmp_path):
     about = {"seed": 3, "data": "d" * 64, "model": "m" * 64, "made_at_update": 120}
+    about |= {"accuracy": 0.7, "seconds": 1.5, "cost_in_updates": 124.5}
     scores = make(**about)
     scores.save(tmp_path / "recon.npz")
     read = Scores.load(tmp_path / "recon.npz")
