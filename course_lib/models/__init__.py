@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from course_lib.models import attention_unet, bionet, grenet, measure, plnet, unet
+from course_lib.models import attention_unet, bionet, grenet, measure, plnet, sigrenet, unet
 from course_lib.models.fuse import for_inference, fuse
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "grenet",
     "measure",
     "plnet",
+    "sigrenet",
     "unet",
 ]
 
@@ -28,12 +29,15 @@ PRESETS: dict[str, Callable[..., nn.Module]] = {
     "unet_small": unet.unet_small,
     "attention_unet": attention_unet.attention_unet,
     "grenet": grenet.grenet,
+    "sigrenet": sigrenet.sigrenet,
+    "sigrenet_wide": sigrenet.sigrenet_wide,
+    "sigrenet_tiny": sigrenet.sigrenet_tiny,
     "bionet": bionet.bionet,
     "plnet": plnet.plnet,
     "plnet_dagger": plnet.plnet_dagger,
 }
 # The nets themselves; every other preset is one of them with other options.
-NAMES = ("unet", "attention_unet", "grenet", "bionet", "plnet")
+NAMES = ("unet", "attention_unet", "grenet", "bionet", "plnet", "sigrenet")
 
 
 def create(name: str, **options) -> nn.Module:
