@@ -21,7 +21,14 @@ from course_lib.metrics.roc import (
     precision_recall_curve,
     roc_curve,
 )
-from course_lib.metrics.summary import Difference, fill_empty, paired_difference, pooled, summarise
+from course_lib.metrics.summary import (
+    Difference,
+    fill_empty,
+    over_seeds,
+    paired_difference,
+    pooled,
+    summarise,
+)
 from course_lib.metrics.table import evaluate_cases
 
 __all__ = [
@@ -44,6 +51,7 @@ __all__ = [
     "iou",
     "lesion_recall",
     "nsd",
+    "over_seeds",
     "paired_difference",
     "pooled",
     "precision",

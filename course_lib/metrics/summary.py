@@ -1,5 +1,6 @@
 """From the per-case table to reported numbers: empty masks, pooling, means with intervals."""
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -159,6 +160,26 @@ def paired_difference(
     difference = tables[1][metric].reindex(tables[0].index) - tables[0][metric]
     low, high = intervals.bootstrap_interval(difference, tables[0]["group"], seed, resamples)
     return Difference(float(difference.mean()), low, high, len(difference))
+
+
+def over_seeds(runs: pd.DataFrame, by: Sequence[str], values: str = "value") -> pd.DataFrame:
+    """Put the runs of each setting together: mean and 95 % interval over seeds (Student's t).
+
+    Args:
+        runs: one row a run, such as one record of a committed sweep.
+        by: columns that make a setting; a missing value in one of them is a value of its own.
+        values: column with the number of a run; where it is missing, the run does not count.
+
+    Returns:
+        One row a setting. Columns ``by``, ``mean, low, high, n``; NaN where no run counts, and
+        bounds also where one does.
+    """
+    rows = []
+    for setting, part in runs.groupby(list(by), dropna=False, sort=False):
+        found = part[values].dropna().to_numpy(float)
+        ends = intervals.t_interval(found) if found.size else (np.nan, np.nan)
+        rows.append([*setting, found.mean() if found.size else np.nan, *ends, found.size])
+    return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"])
 
 
 def _image_level(table: pd.DataFrame, seed: int, resamples: int) -> dict[str, dict]:

@@ -1,4 +1,4 @@
-"""What a net costs and what it sees: parameters, MACs, receptive field, reach."""
+"""What a net costs and what it sees: parameters, MACs, kept maps, receptive field, reach."""
 
 import contextlib
 import copy
@@ -99,6 +99,31 @@ def unreached_parameters(net: nn.Module, x: Tensor) -> list[str]:
         loss = sum(t.float().square().mean() for t in tensors_of(outputs))
     gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     return [name for name, g in zip(names, gradients, strict=True) if g is None]
+
+
+def kept_bytes(net: nn.Module, x: Tensor) -> int:
+    """Measure the maps that one forward pass in training keeps for the backward pass, in bytes.
+
+    Every storage counts once; weights and what has fewer than four axes are left out. A copy runs,
+    so that running statistics of ``net`` stay as they are.
+
+    Args:
+        net: any net.
+        x: images ``(B, C, H, W) float``.
+    """
+    net = copy.deepcopy(net).train()
+    maps, weights = {}, {p.untyped_storage().data_ptr() for p in net.parameters()}
+
+    def keep(t: Tensor) -> Tensor:
+        place = t.untyped_storage().data_ptr()
+        if t.dim() == 4 and place not in weights:
+            maps[place] = t.untyped_storage().nbytes()
+        return t
+
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        out = net(x)  # holds the graph, so that no storage is given out twice
+    del out
+    return sum(maps.values())
 
 
 def tensors_of(outputs) -> Iterator[Tensor]:

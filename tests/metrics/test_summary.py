@@ -249,3 +249,22 @@ def test_pairs_need_the_same_cases():
     twice = pd.concat([first, first.assign(class_name="other")])
     with pytest.raises(ValueError, match="one class and each case once"):
         metrics.paired_difference(twice, twice, "dice")
+
+
+def test_runs_of_a_setting_are_put_together_over_seeds():
+    runs = pd.DataFrame(
+        {
+            "net": ["b"] * 3 + ["a"] * 4,
+            "base": [4.0, 4.0, 4.0, None, None, 8.0, 16.0],
+            "value": [0.1, 0.2, 0.3, 0.5, None, 0.7, None],
+        }
+    )
+    found = metrics.over_seeds(runs, ["net", "base"])
+    assert list(found.columns) == ["net", "base", "mean", "low", "high", "n"]
+    assert list(found["net"]) == ["b", "a", "a", "a"]
+    assert list(found["n"]) == [3, 1, 1, 0]
+    assert found["mean"].tolist() == pytest.approx([0.2, 0.5, 0.7, float("nan")], nan_ok=True)
+    half = 4.302653 * 0.1 / 3**0.5  # t at 2 degrees of freedom
+    assert (found["low"][0], found["high"][0]) == pytest.approx((0.2 - half, 0.2 + half))
+    assert found["low"][1:].isna().all()
+    assert metrics.over_seeds(runs, ["net"])["n"].tolist() == [3, 2]

@@ -123,3 +123,16 @@ def test_reach_follows_the_stages():
     assert measure.unreached_parameters(plain, x) == []
     assert plain[1].num_batches_tracked == 0
     assert plain.training
+
+
+def test_kept_bytes_are_the_maps_that_backward_needs():
+    x = torch.rand(2, 3, 8, 8)
+    conv = nn.Conv2d(3, 5, 3, padding=1)
+    image, maps = 4 * 2 * 3 * 64, 4 * 2 * 5 * 64
+    assert measure.kept_bytes(conv, x) == image
+    norm, wide = nn.BatchNorm2d(5), nn.Conv2d(5, 7, 1)
+    net = nn.Sequential(conv, norm, nn.ReLU(), wide)  # the ReLU and the last layer keep one map
+    assert measure.kept_bytes(net, x) == image + 2 * maps
+    assert norm.running_mean.eq(0).all()
+    with torch.no_grad():
+        assert measure.kept_bytes(net, x) == image + 2 * maps
