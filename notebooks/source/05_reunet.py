@@ -53,6 +53,7 @@ device = "auto"  # str auto|cpu|cuda|mps: where the nets are trained
 out_dir = ""  # str: folder of results.json; empty: below runs/notebooks
 
 # %% tags=["setup"]
+import time
 from dataclasses import replace
 from functools import cache
 from itertools import pairwise
@@ -62,18 +63,11 @@ import pandas as pd
 import torch
 from scipy import ndimage
 
-from course_lib import (
-    claims,
-    drawing,
-    figures,
-    losses,
-    metrics,
-    models,
-    records,
-    training,
-)
+from course_lib import claims as ledger
+from course_lib import drawing, figures, metrics, models, records, training
 from course_lib.data import prepared
 from course_lib.drawing.graph import graph
+from course_lib.losses import dice_ce_loss
 from course_lib.models.attention_unet import AttentionUNet
 from course_lib.models.reunet import REUnet
 from course_lib.models.unet import UNet
@@ -148,24 +142,13 @@ print(f"train {len(train)}, validation {len(val)}, test {len(test)}")
 
 # %% tags=["nbval-check-output"]
 described = {
-    "stem": ["image"],
-    "EB1": ["stem"],
-    "EB2": ["EB1"],
-    "EB3": ["EB2"],
-    "EB4": ["EB3"],
-    "EB5": ["EB4"],
-    "AGW": ["EB4", "EB5"],
-    "EB6": ["EB5", "AGW"],
-    "EB7": ["EB6"],
-    "AG1": ["EB6", "EB7"],
-    "DB1": ["EB7", "AG1"],
-    "AG2": ["EB3", "DB1"],
-    "DB2": ["DB1", "AG2"],
-    "AG3": ["EB2", "DB2"],
-    "DB3": ["DB2", "AG3"],
-    "AG4": ["EB1", "DB3"],
-    "DB4": ["DB3", "AG4"],
-    "head": ["DB4"],
+    "stem": ["image"], "EB1": ["stem"], "EB2": ["EB1"], "EB3": ["EB2"],
+    "EB4": ["EB3"], "EB5": ["EB4"],
+    "AGW": ["EB4", "EB5"], "EB6": ["EB5", "AGW"], "EB7": ["EB6"],
+    "AG1": ["EB6", "EB7"], "DB1": ["EB7", "AG1"],
+    "AG2": ["EB3", "DB1"], "DB2": ["DB1", "AG2"],
+    "AG3": ["EB2", "DB2"], "DB3": ["DB2", "AG3"],
+    "AG4": ["EB1", "DB3"], "DB4": ["DB3", "AG4"], "head": ["DB4"],
 }
 NETS = {"reunet": REUnet, "attention_unet": AttentionUNet, "unet": UNet}
 
@@ -229,46 +212,86 @@ def gmac(net):
 
 drawn = {
     "unet": on_paper("unet"),
+    "attention_unet": on_paper("attention_unet"),
     "reunet": full,
     "REUnet, code reading": on_paper(reading="code"),
-    "REUnet, base 8": on_paper(base=8),
 }
-costs = pd.DataFrame(
-    {
-        "net": list(drawn),
-        "million parameters": [count(one) / 1e6 for one in drawn.values()],
-        "GMAC": [gmac(one) for one in drawn.values()],
-    }
-)
-print(costs.round(2).to_string(index=False))
+costs = {name: (count(one) / 1e6, gmac(one)) for name, one in drawn.items()}
+for name, (million, work) in costs.items():
+    print(f"{name:<22} {million:6.2f} million parameters {work:7.2f} GMAC")
 records.record("built_paper", count(full))
 records.record("gmac_described", gmac(full), "GMAC")
 guess("the work", my_gmac, answer=gmac(full))
 
 # %% tags=["figure"]
 figures.show(
-    *drawing.lines(
-        {
-            name: ([million], [work])
-            for name, million, work in costs.itertuples(index=False)
-        },
-        joined=False,
-        log="xy",
+    *drawing.bubbles(
+        {name: (*pair, 4 * pair[0]) for name, pair in costs.items()},
         xlabel="parameters (millions)",
         ylabel="work (GMAC)",
+        sizelabel="weights in float32 (MB)",
         title="Is a net of cheap blocks a cheap net?",
     ),
-    caption="Counted, not timed: 256 x 256 px, 3 channels, 1 class. "
-    "Record `gmac_described`.",
+    caption="As Fig. 9A, for our nets. Counted, not timed: 256 x 256 px, 3 "
+    "channels, 1 class. Record `gmac_described`.",
 )
 
 # %% [markdown]
 # Each block is cheap for its width, and there are 55 of them, two to twelve times wider
 # inside. The sum is 1.7 times the work of the U-Net and 3.6 times its parameters; in the
 # code reading it is 2.1 and 4.7 times. Figure 9 of the paper says that REUnet needs
-# *less* than most of its rivals (claim X6). For the net as described, that cannot hold.
+# *less* than most of its rivals (claim X6). For the net as described, that cannot hold:
+# the first hint of what comes in section 5.
 #
-# Keep this contradiction in mind. It is the first hint of what comes in section 5.
+# Parts B and C of that figure are times on a CPU: 6 images a second and .167 s an image,
+# the best of all (claim X7; the two are one number). Seconds of another machine decide
+# nothing; ratios within one process can be looked at. Four nets of about **equal work**:
+
+# %% tags=["figure", "nbval-ignore-output"]
+rivals = {
+    "unet": UNet(3, 1, base=12, norm=True),
+    "attention_unet": AttentionUNet(3, 1, base=12),
+    "reunet": REUnet(3, 1, base=4),
+    "REUnet as released": REUnet(3, 1, base=14, wiring="released"),
+}
+x, threads = torch.rand(1, 3, 128, 128), torch.get_num_threads()
+rounds, seconds = run.pick(smoke=3, fast=11, full=51), {n: [] for n in rivals}
+torch.set_num_threads(1)
+for _ in range(rounds + 1):
+    for name, one in rivals.items():  # in turns: a busy moment hits all
+        begun = time.perf_counter()
+        with torch.inference_mode():
+            one.eval()(x)
+        seconds[name].append(1000 * (time.perf_counter() - begun))
+torch.set_num_threads(threads)
+points = {
+    name: (
+        models.measure.count_macs(one, (3, 128, 128)) / 1e9,
+        np.median(seconds[name][1:]),
+        models.measure.kept_bytes(one, x) / 1e6,
+    )
+    for name, one in rivals.items()
+}
+figures.show(
+    *drawing.bubbles(
+        points,
+        xlabel="work (GMAC)",
+        ylabel=f"median time of one image (ms, {rounds} rounds)",
+        sizelabel="maps kept to train on one image (MB)",
+        log="",
+        title="Nets of about equal work: do they take equal time?",
+    ),
+    caption="As Fig. 9B and C, for our nets: 128 x 128 px, one image, one "
+    "thread, float32, on the machine that ran this. Record `time_vs_unet`.",
+)
+ratios = [a / b for a, b in zip(points["reunet"], points["unet"])]
+records.record("time_vs_unet", ratios[1], n=rounds)
+print("REUnet / U-Net: work {:.2f}, time {:.1f}, maps {:.0f}".format(*ratios))
+
+# %% [markdown]
+# Work is not time: a depthwise convolution does 9 or 25 multiply-adds for every number
+# that it fetches, and the blocks write maps up to twelve times as wide as their input.
+# Such a ratio belongs to its machine, threads and image size (13).
 #
 # ## 3. Train it, and take one part away
 #
@@ -280,10 +303,11 @@ figures.show(
 
 # %%
 WIDTHS = run.pick(
-    smoke={"reunet": 2, "attention_unet": 4, "unet": 4},
-    fast={"reunet": 4, "attention_unet": 12, "unet": 12},
-    full={"reunet": 32, "attention_unet": 64, "unet": 64},
+    smoke={"reunet": 2, "unet": 4},
+    fast={"reunet": 4, "unet": 12},
+    full={"reunet": 32, "unet": 64},
 )
+WIDTHS["attention_unet"] = WIDTHS["unet"]
 protocol = run.pick(
     smoke=replace(training.PROTOCOLS["course"], epochs=2, max_updates=3),
     fast=replace(training.PROTOCOLS["course"], epochs=3, max_updates=20),
@@ -299,12 +323,11 @@ if net != "reunet":
     paper |= {"base": WIDTHS["reunet"]}
 
 
-def build(net, base, seed, **options):
+def build(net, base, seed, train_share=1, updates=0, **options):
     """Build a net for these images, with weights drawn from the seed."""
     torch.manual_seed(seed)
-    options = options if net == "reunet" else {}
-    if net == "unet":
-        options = {"norm": True}
+    if net != "reunet":
+        options = {"norm": True} if net == "unet" else {}
     return NETS[net](channels, classes, base=base, **options)
 
 
@@ -346,19 +369,12 @@ signal = trained(**paper)
 without = trained(**paper | {"gating_signal": False})
 
 # %% tags=["figure"]
-def smooth(values, window=6):
-    """Mean of the last values at every update."""
-    sums = np.cumsum(np.insert(values, 0, 0))
-    starts = np.maximum(np.arange(1, len(values) + 1) - window, 0)
-    ends = np.arange(1, len(values) + 1)
-    return (sums[ends] - sums[starts]) / (ends - starts)
-
-
 def losses_of(curves):
     """Name to (update, smoothed loss), as drawing.lines takes it."""
+    found = {name: pd.Series(one["loss"]) for name, one in curves.items()}
     return {
-        name: (np.arange(1, len(one["loss"]) + 1), smooth(one["loss"]))
-        for name, one in curves.items()
+        name: (loss.index + 1, loss.rolling(6, min_periods=1).mean())
+        for name, loss in found.items()
     }
 
 
@@ -370,7 +386,7 @@ figures.show(
         title="With and without the gating signal: who learns sooner?",
     ),
     caption=f"{which}, paper reading, base {paper['base']}, seed {seed} "
-    "alone: a demonstration. Table 6 with three seeds stands in section 8.",
+    "alone: a demonstration. Three seeds: section 8.",
 )
 
 # %% [markdown]
@@ -384,7 +400,7 @@ figures.show(
 def gradient_norms(made, x, y):
     """Norm of the loss gradient over all weights of EB-1 to EB-7."""
     names, weights = zip(*made.named_parameters())
-    loss = losses.dice_ce_loss(made.train()(x), y)
+    loss = dice_ce_loss(made.train()(x), y)
     found = torch.autograd.grad(loss, weights, allow_unused=True)
     sums = {f"eb{k}": 0.0 for k in range(1, 8)}
     for name, g in zip(names, found):
@@ -395,14 +411,13 @@ def gradient_norms(made, x, y):
 
 first_batch = train.batch(np.arange(4))
 norms = {}
-for name, has in (("with", True), ("without", False)):
-    draws = []
-    for k in range(run.pick(smoke=2, fast=3, full=5)):
-        options = {**paper, "gating_signal": has, "seed": seed + k}
-        for key in ("train_share", "updates"):
-            del options[key]
-        draws.append(gradient_norms(build(**options), *first_batch))
-    norms[name] = np.array(draws)
+for name, on in (("with", True), ("without", False)):
+    options = [
+        paper | {"gating_signal": on, "seed": seed + k}
+        for k in range(run.pick(smoke=2, fast=3, full=5))
+    ]
+    found = [gradient_norms(build(**one), *first_batch) for one in options]
+    norms[name] = np.array(found)
 series = {
     name: (np.arange(1, 8), v.mean(0), v.min(0), v.max(0))
     for name, v in norms.items()
@@ -419,13 +434,9 @@ figures.show(
     f"{paper['base']}; bar: their range. EB-1 comes last on the way back.",
 )
 ratio = norms["without"][:, 0] / norms["with"][:, 0]
-print(
-    "gradient norm in EB-1, without / with the signal:",
-    ", ".join(f"{value:.2g}" for value in ratio),
-)
-if main["net"] == "reunet":
-    asked = {k: main[k] for k in main if k not in ("train_share", "updates")}
-    value = gradient_norms(build(**asked), *first_batch)[0]
+print("norm in EB-1, without / with:", [f"{value:.2g}" for value in ratio])
+if net == "reunet":
+    value = gradient_norms(build(**main), *first_batch)[0]
     records.record("gradient_eb1", value)
 
 # %% [markdown]
@@ -434,8 +445,8 @@ if main["net"] == "reunet":
 # al., arXiv 1902.08129). So the sum tames the gradient, but not as the paper says. Read
 # no more into it: a norm before the first update says nothing about the hundredth.
 #
-# Figure 12 of the paper shows maps: features before and after the gating signal. Here are
-# ours, at the end of EB-2; below them the skip of EB-1 with its gate off and on.
+# Figure 12 of the paper shows features before and after the gating signal. Here are ours,
+# at the end of EB-2; below them the skip of EB-1 with its gate off and on.
 
 # %% tags=["figure"]
 median = int(np.argsort(val.masks.sum((1, 2)))[len(val) // 2])
@@ -449,43 +460,42 @@ def maps_of(one):
     return {name: value[0].numpy() for name, value in maps.items()}
 
 
+def strip(panels, kinds, title, bars, caption):
+    """Show the case, its mask, and three maps."""
+    mask = 255 * (val.masks[median] > 0)
+    drawn = drawing.maps(
+        [val.images[median], mask, *panels.values()],
+        names=["image", "reference", *panels],
+        kinds=["image", "image", *kinds],
+        bars=bars,
+        title=title,
+    )
+    figures.show(*drawn, caption=caption)
+
+
 inside, bare = maps_of(signal), maps_of(without)
-panels = {
-    "image": val.images[median],
-    "reference": 255 * (val.masks[median] > 0),
-    "before": np.abs(inside["eb2_before_signal"]).mean(0),
-    "after": np.abs(inside["eb2"]).mean(0),
-    "never had it": np.abs(bare["eb2"]).mean(0),
-}
-figures.show(
-    *drawing.maps(
-        list(panels.values()),
-        names=list(panels),
-        kinds=["image"] * 2 + ["amount"] * 3,
-        bars={"amount": "mean of |value|"},
-        title="What does the gating signal add to the features of EB-2?",
-    ),
-    caption="One validation case; mean over channels of the last DMBC's F(x), "
+strip(
+    {
+        "before": np.abs(inside["eb2_before_signal"]).mean(0),
+        "after": np.abs(inside["eb2"]).mean(0),
+        "never had it": np.abs(bare["eb2"]).mean(0),
+    },
+    ["amount"] * 3,
+    "What does the gating signal add to the features of EB-2?",
+    {"amount": "mean of |value|"},
+    "One validation case; mean over channels of the last DMBC's F(x), "
     "of F(x) + x, and of the net trained without any sum.",
 )
-gate = inside["ag4"][0]
-panels = {
-    "image": val.images[median],
-    "reference": 255 * (val.masks[median] > 0),
-    "gate off": np.abs(inside["eb1"]).mean(0),
-    "coefficients": gate,
-    "gate on": np.abs(inside["eb1"] * gate).mean(0),
-}
-figures.show(
-    *drawing.maps(
-        list(panels.values()),
-        names=list(panels),
-        kinds=["image"] * 2 + ["amount", "share", "amount"],
-        bars={"share": "AG-4", "amount": "EB-1"},
-        title="Does the last gate look at the object?",
-    ),
-    caption="The skip of EB-1 with the gate AG-4 off and on, same net "
-    "and case as above.",
+strip(
+    {
+        "gate off": np.abs(inside["eb1"]).mean(0),
+        "coefficients": inside["ag4"][0],
+        "gate on": np.abs(inside["eb1"] * inside["ag4"]).mean(0),
+    },
+    ["amount", "share", "amount"],
+    "Does the last gate look at the object?",
+    {"share": "AG-4", "amount": "EB-1"},
+    "The skip of EB-1 with the gate AG-4 off and on, same net and case.",
 )
 
 # %% [markdown]
@@ -507,11 +517,10 @@ figures.show(
     f"Parameters: {count(signal['net']):,} and {count(cut['net']):,}.",
 )
 
-# %% [markdown]
+# %% [markdown] tags=["predict"]
 # No error, no warning, a loss that falls. And the released one has less than a hundredth
 # of the parameters of the other. Where did the rest go?
-
-# %% [markdown] tags=["predict"]
+#
 # ## 5. The network that was not there
 #
 # **P1.** In the released code 99.55 % of the weights that one would build reach no
@@ -755,27 +764,16 @@ seeds = [dice_of(cut_table).mean()]
 for k in range(1, run.pick(smoke=2, fast=3, full=3)):
     other = trained(**paper | {"wiring": "released", "seed": seed + k})
     seeds.append(dice_of(scored(other)).mean())
-fig, (left, right) = figures.new(
-    1,
-    2,
-    height=3.4,
-    width_ratios=[2, 1],
-    title="Table 4 with the error bars that it does not print",
-)
+told = "Table 4 with the error bars that it does not print"
+fig, (left, right) = figures.new(1, 2, width_ratios=[2, 1], title=told)
 sizes, printed = np.array(list(PRINTED)), np.array(list(PRINTED.values()))
-for bar, look in (
-    (0.04, {"ecolor": figures.TP, "elinewidth": 4}),
-    (0.004, {"ecolor": figures.INK, "capsize": 4}),
-):
-    left.errorbar(sizes, printed, bar, fmt="none", **look)
-left.plot(sizes, printed, "o", color=figures.INK, markersize=4)
-left.set(xlabel="DMBC in EB-6 (bars: 2 SD, .02 or .002)", ylabel="Dice (DUKE)")
-left.set_title("printed")
+left.errorbar(sizes, printed, 0.04, fmt="none", ecolor=figures.TP)
+left.errorbar(sizes, printed, 0.004, fmt="o", color=figures.INK, capsize=4)
+left.set(xlabel="DMBC in EB-6 (bars: 2 SD, .02 or .002)", title="printed")
+left.set(ylabel="Dice (DUKE)")
 right.plot(range(len(seeds)), seeds, "o", color=figures.INK)
-right.set(xlabel="seed", ylabel="mean Dice (ours)", ylim=(0, 1))
-right.set_xlim(-0.5, len(seeds) - 0.5)
-right.set_xticks(range(len(seeds)))
-right.set_title("cut net, seeds")
+right.set(xlabel="seed", ylabel="mean Dice (ours)", title="cut net, seeds")
+right.set(ylim=(0, 1), xlim=(-0.5, 2.5), xticks=range(len(seeds)))
 figures.show(
     fig,
     "Printed Dice of Table 4 against intermediator size, .64 at 0 and .93 "
@@ -791,13 +789,13 @@ figures.show(
 # made at some other time, and no file connects the two. So: which graph made the printed
 # numbers **cannot be told** from the outside.
 #
-# The numbers give a hint against the cut, if their deviation is right: .29 between rows
-# 0 and 13 is many times .02. Seed noise of that size would show in Table 2. Then the
-# tables came from another graph, or more than one factor changed. And the hint of section
-# 2 points the other way: a net that needs less than its rivals is not the described one.
+# The numbers hint against the cut, if their deviation is right: .29 between rows 0 and 13
+# is many times .02. Then the tables came from another graph, or more than one factor
+# changed. The hint of section 2 points the other way: a net that needs less than its
+# rivals is not the described one.
 #
-# What can be said: the released code cannot repeat Tables 3 and 4, whoever runs it.
-# Try it: which part of what is built is alive?
+# What can be said: the released code cannot repeat Tables 3 and 4, whoever runs it. Which
+# part of what is built is alive?
 
 
 # %% tags=["widget"]
@@ -846,27 +844,17 @@ figures.slider(
 )
 
 # %% tags=["nbval-check-output"]
-rows = []
+print("EB-6  wiring     base         built        live   GMAC of live")
 for n, way, width in (
     (13, "described", 32),
     (0, "described", 32),
     (13, "released", 32),
     (13, "released", 4),
 ):
-    parts = live_and_built(n, way, width)
-    shown = {"reading": "code", "wiring": way, "intermediator": n}
-    one = on_paper(**shown, base=width)
-    rows.append(
-        {
-            "EB-6": n,
-            "wiring": way,
-            "base": width,
-            "built": f"{round(1e6 * sum(parts.values())):,}",
-            "live": f"{count(one):,}",
-            "GMAC of live": round(gmac(one), 2),
-        }
-    )
-print(pd.DataFrame(rows).to_string(index=False))
+    whole = round(1e6 * sum(live_and_built(n, way, width).values()))
+    one = on_paper(reading="code", wiring=way, intermediator=n, base=width)
+    print(f"{n:>4}  {way:<9} {width:>5} {whole:>13,} {count(one):>11,} "
+          f"{gmac(one):>14.2f}")
 
 # %% [markdown]
 # ## 8. Is the full net better than its cut?
@@ -899,9 +887,8 @@ def by_size(sizes, scores, edges):
 by_size = check("05-4", by_size)
 
 # %% [markdown]
-# Now the main run, the net of the parameters cell (by default the net of section 3). The
-# size of a case is the longer side of its largest object, in pixels that the net sees;
-# cases without any object have no size and are left out here.
+# Now the main run, the net of the parameters cell (by default that of section 3). The
+# size of a case is the longer side of its largest object, in pixels that the net sees.
 
 
 # %%
@@ -933,13 +920,13 @@ for shift, (name, own) in enumerate(
     {"as described": full_table, "as released": cut_table}.items()
 ):
     values, points = dice_of(own), []
-    for low, high in zip([0, *range(14, 57, 7)], [*range(14, 57, 7), np.inf]):
+    for low, high in pairwise([0, *range(14, 57, 7), np.inf]):
         rows = has & (extents >= low) & (extents < high)
         if rows.any():
             groups = test.cases["group"].to_numpy()[rows]
             ends = metrics.bootstrap_interval(values[rows], groups)
-            points.append((extents[rows].mean() + 0.5 * shift,))
-            points[-1] += (values[rows].mean(), *ends)
+            where = extents[rows].mean() + 0.5 * shift
+            points.append((where, values[rows].mean(), *ends))
     series[name] = tuple(np.array(points).T)
 fig, alt = drawing.lines(
     series,
@@ -962,31 +949,19 @@ figures.show(
 )
 
 # %% [markdown]
-# At 64 px hardly any object is wider than the field of the cut: here the deep part has no
-# far place to see, and the comparison says little either way. The sweep `reunet_wiring`
-# uses 96 px.
+# At 64 px hardly any object is wider than the field of the cut, and the comparison says
+# little either way. The sweep `reunet_wiring` uses 96 px.
 #
 # And **equal what?** At equal base, the full net has almost 200 times the parameters and
-# eight times the work. So there are three fair pairs, and three answers:
-
-# %% tags=["nbval-check-output"]
-pairs = (("base", 4, 4), ("work", 8, 26), ("parameters", 4, 74))
-rows = []
-for equal, wide, narrow in pairs:
-    for way, width in (("described", wide), ("released", narrow)):
-        one = on_paper(wiring=way, base=width)
-        rows.append([equal, way, width, f"{count(one):,}", f"{gmac(one):.2f}"])
-heads = ["equal", "wiring", "base", "parameters", "GMAC"]
-print(pd.DataFrame(rows, columns=heads).to_string(index=False))
-
-# %% [markdown]
-# Now the tables, as sweeps over this very notebook: three seeds each, at teaching width,
-# read from the results that come with the course. An interval is over seeds (Student's
-# t). Our Dice and the paper's cannot be compared: other images, another width.
+# eight times the work. So there are three fair pairs, and three answers: base 4 for both;
+# 8 against 26 for the cut (5.86 and 5.95 GMAC); 4 against 74 (2.09 million parameters).
 #
-# Figure 10 of the paper asks how Dice grows with the share of the data that is trained
-# on, 20 to 90 %; there the test set shrinks as the training set grows. Our `train_share`
-# is of the training groups: test cases and number of updates stay the same.
+# These, the tables, and rivals are sweeps over this very notebook: three seeds each,
+# at teaching size, intervals over seeds (Student's t). Our Dice and the paper's cannot be
+# compared: other images, another width.
+#
+# In Figure 10 of the paper the test set shrinks as the share of training images grows.
+# Our `train_share` is of the training groups: test cases and updates stay the same.
 
 # %% tags=["nbval-ignore-output"]
 TABLES = {
@@ -999,17 +974,10 @@ TABLES = {
 }
 
 
-def over_seeds(kept, axes, record="dice_mean"):
-    """One row a setting: mean, 95 % interval over seeds, number of seeds."""
-    own = kept["table"].query("record == @record")
-    rows = []
-    axes = [axis for axis in axes if axis in own]
-    for setting, part in own.groupby(axes, dropna=False):
-        values = part["value"].dropna().to_numpy()
-        low, high = metrics.t_interval(values)
-        rows.append([*setting, values.mean(), low, high, len(values)])
-    heads = [*axes, "Dice", "low", "high", "seeds"]
-    return pd.DataFrame(rows, columns=heads)
+def table_of(kept, axes):
+    """Mean Dice and its interval over seeds, by setting."""
+    own = kept["table"].query("record == 'dice_mean'")
+    return metrics.over_seeds(own, [axis for axis in axes if axis in own])
 
 
 MISSING = "No results yet: course sweep {} --commit-results"
@@ -1020,56 +988,60 @@ for name, (axes, said) in TABLES.items():
         print(MISSING.format(name))
     else:
         print(f"from {kept['file']}")
-        told = over_seeds(kept, axes).round(3)
-        print(told.to_string(index=False, na_rep=""))
+        found = table_of(kept, axes).round(3)
+        print(found.to_string(index=False, na_rep=""))
 kept = records.committed_sweep("reunet_training_share")
 if kept is None:
     print("\nFigure 10.", MISSING.format("reunet_training_share"))
 else:
-    grown = over_seeds(kept, ["net", "train_share"])
+    grown = table_of(kept, ["net", "train_share"])
     figures.show(
         *drawing.lines(
             {
-                name: part[["train_share", "Dice", "low", "high"]].T.to_numpy()
+                name: part[["train_share", "mean", "low", "high"]].T.to_numpy()
                 for name, part in grown.groupby("net")
             },
             xlabel="share of the training groups",
             ylabel="Dice (bar: 95 % interval over seeds)",
             title="What is more data worth, at equal updates?",
         ),
-        caption=f"From `{kept['file']}`; equal work, at teaching width.",
+        caption=f"From `{kept['file']}`; equal work.",
     )
 
 # %% [markdown]
 # Figure 6 of the paper gives areas under the ROC curve (02), .966 to .997, and does not
-# say at which **level**: all pixels of all cases in one pot, or an area an image and
-# their mean? Here are both, for the main run. Background fills most of a picture, so
-# either is near 1 long before the masks are good.
+# say at which **level**: all pixels of all cases in one pot, or one area an image and
+# their mean? Here are both. Background fills most of a picture, so either is near 1 long
+# before the masks are good.
 
-# %% tags=["nbval-ignore-output"]
-probability = training.predict(principal["net"], test, device=run.device)
-score = probability[:, 0] if classes == 1 else 1 - probability[:, 0]
-target = test.masks > 0
-lesions = [(s, t) for s, t in zip(score, target) if t.any() and not t.all()]
-each = [metrics.auc(s, t, level="image") for s, t in lesions]
-areas = {
-    "pooled": metrics.auc(score, target, level="pooled"),
-    "image": float(np.mean(each)),
-}
-print(f"AUC, all pixels of {len(test)} cases pooled: {areas['pooled']:.3f}")
-print(f"AUC, mean over {len(each)} cases with an object: {areas['image']:.3f}")
-print(f"share of object pixels: {target.mean():.3f}")
+# %% tags=["figure", "nbval-ignore-output"]
+p = training.predict(principal["net"], test, device=run.device)
+score = (p[:, 0] if classes == 1 else 1 - p[:, 0]).numpy()
+target, alarms = test.masks > 0, np.linspace(0, 1, 201)
+curve = metrics.roc_curve(score, target, level="pooled")
+each = [
+    metrics.auc(s, t, level="image") for s, t in zip(score[has], target[has])
+]
+pooled = metrics.auc(score, target, level="pooled")
+areas = {"pooled": pooled, "image": float(np.mean(each))}
+figures.show(
+    *drawing.lines(
+        {"all pixels": (alarms, np.interp(alarms, *curve[:2]))},
+        xlabel="1 - specificity (all pixels of all cases)",
+        ylabel="sensitivity",
+        title=f"AUC {pooled:.3f} pooled, {np.mean(each):.3f} as image mean",
+    ),
+    caption=f"{which}, the main run, mean Dice {dice_of(table).mean():.3f}; "
+    f"{target.mean():.1%} of the pixels are object. Records `auc_pooled`, "
+    f"and `auc_image` of the {has.sum()} cases with an object.",
+)
 
 # %% [markdown]
 # ## Recorded results
 
 # %% tags=["result", "nbval-ignore-output"]
-for metric, name in (
-    ("dice", "dice_mean"),
-    ("iou", "iou_mean"),
-    ("precision", "precision"),
-    ("recall", "recall"),
-):
+names = ("dice_mean", "iou_mean", "precision", "recall")
+for name, metric in zip(names, ("dice", "iou", *names[2:])):
     row = summary.loc[[metric]].iloc[0]
     mean = float(summary.loc[[metric], "mean"].mean())
     bounds = (row["low"], row["high"]) if classes == 1 else None
@@ -1084,27 +1056,26 @@ records.record("gmac", work / 1e9, "GMAC")
 if pair_updates == 0:
     difference = dice_of(full_table) - dice_of(cut_table)
     ends = metrics.bootstrap_interval(difference, test.cases["group"])
-    records.record(
-        "dice_full_vs_cut", difference.mean(), n=len(test), interval=ends
-    )
+    mean = difference.mean()
+    records.record("dice_full_vs_cut", mean, n=len(test), interval=ends)
     records.record("seed_sd_cut", float(np.std(seeds, ddof=1)), n=len(seeds))
 for row in records.finish():
-    between = ""
-    if row["interval"] is not None:
-        between = " [{:.3f}, {:.3f}]".format(*row["interval"])
-    value = row["value"]
-    text = f"{value:.3f}" if isinstance(value, float) else f"{value}"
-    print(f"{row['name']:<18} {text}{between} {row['unit']}")
+    value = float("nan") if row["value"] is None else row["value"]
+    value = f"{value:.3f}" if isinstance(value, float) else f"{value:,}"
+    ends = row["interval"] and " [{:.3f}, {:.3f}]".format(*row["interval"])
+    print(f"{row['name']:<18} {value}{ends or ''} {row['unit']}")
 
 # %% [markdown]
-# The paper's claims that this notebook touches, from the course's ledger. "Not yet
-# measured" means: no committed result at the paper's size. The run above is none.
+# The paper's claims that this notebook touches, from the course's ledger: verdict, words
+# of the paper, what stands against them. "Not yet measured": no committed result at the
+# paper's size. The run above is none.
 
 # %% tags=["claims", "nbval-ignore-output"]
-about = ("X6", "X9", "X10", "X11", "X12", "X13", "X15", "X16")
-told = claims.table("reunet", *about)
-for name, row in told.iterrows():
-    print(f"{name:<16} {row['verdict'][:50]:<50} {row['claim'][:80]}")
+about = ("D1", "X5", "X6", "X9", "X10", "X11", "X12", "X13", "X15", "X16")
+for row in ledger.rows("reunet", *about):
+    told = (row.verdict, row.paper_text, row.ours_text, row.note)
+    print(f"{row.claim.id}: {row.claim.claim}")
+    print("    " + "; ".join(filter(None, told)))
 
 # %% [markdown] tags=["keypoints"]
 # ## Key points
