@@ -10,7 +10,6 @@ from course_lib.training.evaluate import evaluate, predict
 from course_lib.training.fit import fit
 from course_lib.training.history import History
 from course_lib.training.progressive import EPL, external_progressive
-from course_lib.training.hybrid import HybridStep
 from course_lib.training.protocol import LOSSES, PROTOCOLS, Protocol
 from course_lib.training.seeding import Sampler, UniformSampler, deterministic, seed_of
 from course_lib.training.update import Strategy, one_step
@@ -21,7 +20,6 @@ __all__ = [
     "PROTOCOLS",
     "DryRun",
     "History",
-    "HybridStep",
     "Protocol",
     "Sampler",
     "Strategy",
