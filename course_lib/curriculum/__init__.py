@@ -2,12 +2,14 @@
 
 ``Pacing`` says how many cases an epoch may draw from (``pacing.py``), ``Scores`` how hard each
 one is (``scores.py``; made in ``difficulty.py``), ``CurriculumSampler`` draws the epochs
-(``sampler.py``), and ``training.fit`` takes it as its ``sampler``.
+(``sampler.py``), and ``training.fit`` takes it as its ``sampler``. Inside images, ``RegionStep``
+leaves hard pixels for later (``regions.py``).
 """
 
-from course_lib.curriculum import difficulty
+from course_lib.curriculum import difficulty, regions
 from course_lib.curriculum.pacing import Pacing
+from course_lib.curriculum.regions import RegionStep
 from course_lib.curriculum.sampler import CurriculumSampler
 from course_lib.curriculum.scores import Scores
 
-__all__ = ["CurriculumSampler", "Pacing", "Scores", "difficulty"]
+__all__ = ["CurriculumSampler", "Pacing", "RegionStep", "Scores", "difficulty", "regions"]

@@ -9,6 +9,7 @@ from course_lib.training.dry_run import DryRun
 from course_lib.training.evaluate import evaluate, predict
 from course_lib.training.fit import fit
 from course_lib.training.history import History
+from course_lib.training.hybrid import HybridStep
 from course_lib.training.progressive import EPL, external_progressive
 from course_lib.training.protocol import LOSSES, PROTOCOLS, Protocol
 from course_lib.training.seeding import Sampler, UniformSampler, deterministic, seed_of
@@ -20,6 +21,7 @@ __all__ = [
     "PROTOCOLS",
     "DryRun",
     "History",
+    "HybridStep",
     "Protocol",
     "Sampler",
     "Strategy",

@@ -83,7 +83,10 @@ def fit(
             ``load_state_dict`` its state is in the checkpoint; if it has ``check(train, batch,
             epochs, processes)`` that is called first and may refuse; if it has ``seek(epoch)`` it
             is told which epoch comes next.
-        strategy: what an update does with a batch, see :func:`one_step`.
+        strategy: what an update does with a batch, see :func:`one_step`. If it has
+            ``start_epoch(epoch, epochs)`` it is told; if it has ``finish_epoch() -> dict`` its
+            numbers go into the history; if it has ``settings() -> dict`` a run is resumed with the
+            same ones only.
 
     Returns:
         The history; for a dry run what it found.
@@ -197,6 +200,8 @@ def _train_epoch(run: _Run, state: State, forward: nn.Module, epoch: int, out: P
     generator, updates = run.seed(epoch), run.draw(epoch)
     losses, norms, sizes = [], [], []
     state.net.train()
+    if hasattr(run.strategy, "start_epoch"):
+        run.strategy.start_epoch(epoch, protocol.epochs)
     for number, cases in enumerate(updates):
         rate = protocol.rate((epoch + number / len(updates)) / protocol.epochs)
         for parameters in state.optimiser.param_groups:
@@ -220,7 +225,11 @@ def _train_epoch(run: _Run, state: State, forward: nn.Module, epoch: int, out: P
         [np.average(losses, weights=sizes), norms.sum() / max(1, len(norms))]
     )
     rate = protocol.rate(epoch / protocol.epochs)
-    return {"epoch": epoch, "loss": loss, "grad_norm": norm, "lr": rate}
+    row = {"epoch": epoch, "loss": loss, "grad_norm": norm, "lr": rate}
+    if hasattr(run.strategy, "finish_epoch"):
+        own = run.strategy.finish_epoch()
+        row |= dict(zip(own, run.group.mean(list(own.values())), strict=True))
+    return row
 
 
 def _stopped(found: NonFinite, run: _Run, out: Path, epoch, update, cases) -> FloatingPointError:
@@ -244,6 +253,7 @@ def _out_of_patience(history: History, protocol: Protocol) -> bool:
 def _identity(net: nn.Module, run: _Run, validation) -> dict:
     """Return what must be the same for a resumed run to repeat an uninterrupted one."""
     shapes = "\n".join(f"{name} {tuple(t.shape)}" for name, t in net.state_dict().items())
+    settings = getattr(run.strategy, "settings", None)
     return {
         "protocol": run.protocol.as_dict(),
         "train cases": fingerprint(run.train),
@@ -251,6 +261,7 @@ def _identity(net: nn.Module, run: _Run, validation) -> dict:
         "net parameters": hashlib.sha256(shapes.encode()).hexdigest(),
         "sampler": type(run.sampler).__qualname__,
         "strategy": getattr(run.strategy, "__qualname__", type(run.strategy).__qualname__),
+        **({} if settings is None else {"strategy settings": settings()}),
         "processes": run.group.count,
         "precision": str(run.precision),
     }

@@ -13,7 +13,7 @@ class History:
     ``epochs`` holds dicts with ``epoch`` (from 0), ``loss`` and ``val_loss`` (mean over cases),
     ``val_dice`` (mean over images and foreground classes, both empty counts 1, at the size of the
     prepared images), ``grad_norm`` (mean over updates, before clipping), ``lr`` (of the first
-    update) and ``seconds``.
+    update) and ``seconds``; further numbers where a strategy reports some.
     """
 
     epochs: list[dict] = field(default_factory=list)
