@@ -119,6 +119,16 @@ def teacher(
     return job.keep(values, seconds, updates, passes=1)
 
 
+def own_loss(net: nn.Module, data: "Dataset", progress: bool = False) -> Scores:
+    """Score cases by the loss (Dice + cross-entropy) of a net as it is, on the net's device.
+
+    It looks at masks. For scores that follow a training, see :class:`Rescoring`.
+    """
+    device = next(net.parameters()).device
+    values = score_all(net, data, _loss_of_each(net), device, progress).values
+    return _scores(data, values, "loss")
+
+
 def _loss_of_each(net: nn.Module) -> Callable[[Tensor, Tensor], Tensor]:
     def score(images: Tensor, masks: Tensor) -> Tensor:
         pairs = zip(net(images).split(1), masks.split(1), strict=True)

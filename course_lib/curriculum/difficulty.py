@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from course_lib import losses
 from course_lib.curriculum import pretext
-from course_lib.curriculum.controls import anti, manual, random, teacher, truth
+from course_lib.curriculum.controls import anti, manual, own_loss, random, teacher, truth
 from course_lib.curriculum.scores import Scores
 from course_lib.curriculum.scoring import cached, score_all, train_to_the_end
 from course_lib.data.transforms import z_score
@@ -31,6 +31,7 @@ __all__ = [
     "anti",
     "blend",
     "manual",
+    "own_loss",
     "random",
     "recon",
     "rotation",

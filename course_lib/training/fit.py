@@ -82,7 +82,8 @@ def fit(
             one-process order; by default every case once. If it has ``state_dict`` and
             ``load_state_dict`` its state is in the checkpoint; if it has ``check(train, batch,
             epochs, processes)`` that is called first and may refuse; if it has ``seek(epoch)`` it
-            is told which epoch comes next.
+            is told which epoch comes next; if it has ``after_epoch(epoch, net, first)`` it may look
+            at the net before the checkpoint, ``first`` giving all processes the first one's value.
         strategy: what an update does with a batch, see :func:`one_step`. If it has
             ``start_epoch(epoch, epochs)`` it is told; if it has ``finish_epoch() -> dict`` its
             numbers go into the history; if it has ``settings() -> dict`` a run is resumed with the
@@ -183,6 +184,8 @@ def _train(net, run: _Run, out: Path, validation, resume: bool, log) -> History:
         rows.append(group.from_first({**row, "seconds": time.perf_counter() - started}))
         if hasattr(run.sampler, "seek"):
             run.sampler.seek(len(rows))
+        if hasattr(run.sampler, "after_epoch"):
+            run.sampler.after_epoch(len(rows) - 1, net, group.from_first)
         if group.rank == 0:
             checkpoint.save(out, state, identity)
             if log is not None:
