@@ -227,11 +227,10 @@ class SiGREnet(nn.Module):
     def forward_stages(self, x: Tensor, steps: int | None = None) -> Stages:
         """Return the logits of every scale and step, coarsest scale first, and the final logits.
 
-        Raises:
-            ValueError: on a ``deployed`` net.
+        A ``deployed`` net has the final logits only.
         """
         if not self.aux_heads:
-            raise ValueError("this net is deployed: it has no heads for its scales and steps")
+            return Stages([], self(x, steps))
         steps, aux = self._checked(steps), []
 
         def refine(scale: int, f: Tensor) -> Tensor:
