@@ -1017,7 +1017,7 @@ else:
 # %% tags=["figure", "nbval-ignore-output"]
 p = training.predict(principal["net"], test, device=run.device)
 score = (p[:, 0] if classes == 1 else 1 - p[:, 0]).numpy()
-target, alarms = test.masks > 0, np.linspace(0, 1, 201)
+target, alarms = test.masks > 0, np.linspace(0, 1, 26)
 curve = metrics.roc_curve(score, target, level="pooled")
 each = [
     metrics.auc(s, t, level="image") for s, t in zip(score[has], target[has])
