@@ -3,9 +3,12 @@
 import json
 
 import pytest
+import torch
 
 from course_lib import records
 from course_lib.cli.sweep import design, keep, summary
+from course_lib.models import measure
+from course_lib.models.reunet import REUnet
 from course_lib.records import ROOT
 from tests.cli.sweep.conftest import done, finish, read, rows, start
 
@@ -28,6 +31,21 @@ def test_a_shipped_sweep_is_small_in_smoke_and_repeated_in_fast(name):
     small, real = (design.read(design.find(name), profile) for profile in ("smoke", "fast"))
     assert len(small.settings) * len(small.seeds) <= 4
     assert len(real.seeds) >= 3
+
+
+def test_the_pairs_of_reunet_wiring_are_equal_in_what_they_say():
+    """Base 8 against 26 in work, base 4 against 74 in parameters, each within 2 %."""
+    sweep = design.read(design.find("reunet_wiring"), "fast")
+    work, parameters = {}, {}
+    for setting in sweep.settings:
+        with torch.device("meta"):
+            net = REUnet(**setting)
+        key = tuple(setting.values())
+        work[key] = measure.count_macs(net, (3, 256, 256))
+        parameters[key] = measure.count_parameters(net)
+    assert work["released", 26] == pytest.approx(work["described", 8], rel=0.02)
+    assert parameters["released", 74] == pytest.approx(parameters["described", 4], rel=0.02)
+    assert ("released", 4) in work  # equal base
 
 
 @pytest.mark.slow
