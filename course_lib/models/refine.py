@@ -15,7 +15,7 @@ from torch.utils.checkpoint import checkpoint
 
 from course_lib.models.blocks import init_he
 from course_lib.models.convlstm import ConvLSTMCell
-from course_lib.models.sigrenet_blocks import Style, group_norm
+from course_lib.models.sigrenet_blocks import Style, Tanh, group_norm
 
 
 class Refined(NamedTuple):
@@ -61,7 +61,7 @@ class GRRB(nn.Module):
         self.transform = nn.Sequential(
             *style.conv(channels, channels, followed_by_relu=False),
             group_norm(channels),
-            nn.Tanh(),
+            Tanh(),
         )
         seen = channels if dependence == "literal" else 2 * channels
         self.gate = nn.Sequential(nn.Conv2d(seen, channels, 1), nn.Sigmoid())

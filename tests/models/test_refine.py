@@ -16,7 +16,7 @@ from course_lib.models.refine import (
     convex_update,
     printed_update,
 )
-from course_lib.models.sigrenet_blocks import Style, separable
+from course_lib.models.sigrenet_blocks import Style, Tanh, separable
 
 DS = Style(separable, nn.BatchNorm2d)
 
@@ -62,6 +62,12 @@ def test_the_literal_recurrence_is_no_iteration():
         torch.testing.assert_close(state, f + t * g * s)
         assert torch.equal(maps["increment"], s)
     assert s.abs().max() > 0.1
+
+
+def test_tanh_is_tanh():
+    x = torch.linspace(-30, 30, 6001)
+    torch.testing.assert_close(Tanh()(x), x.tanh(), atol=2e-7, rtol=0)
+    assert torch.autograd.gradcheck(Tanh(), x[2900:3100:20].double().requires_grad_())
 
 
 @pytest.mark.parametrize("dependence", ["full", "gate", "literal"])
