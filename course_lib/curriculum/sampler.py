@@ -83,6 +83,8 @@ class CurriculumSampler:
         self.world_size = _whole("world_size", world_size, 1)
         self.rank = _whole("rank", rank, 0, world_size - 1)
         self.pacing = Pacing(pacing) if isinstance(pacing, str) else pacing
+        if not isinstance(self.pacing, Pacing):
+            raise ValueError(f"pacing must be a Pacing or the name of one, got {pacing!r}")
         self.mode = _one_of("mode", mode, ("subset", "mix"))
         self.order = _one_of("order", order, ("easy", "hard", "random"))
         self.hard_floor = hard_floor

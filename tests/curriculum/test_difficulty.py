@@ -180,6 +180,16 @@ def test_other_images_can_be_learned_from_and_the_cost_is_stated(tmp_path):
     assert scores.seconds > 0
 
 
+def test_bars_are_shown_only_when_asked_for(tmp_path, capsys):
+    for folder, shown in (("a", False), ("b", True)):
+        difficulty.recon(
+            discs(5), tiny(), PROTOCOL, tmp_path / folder, device="cpu", progress=shown
+        )
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert ("scoring" in printed.err) == ("learning to score" in printed.err) == shown
+
+
 # Rotation
 
 

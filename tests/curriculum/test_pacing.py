@@ -3,7 +3,7 @@ import math
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from course_lib.curriculum import pacing
@@ -43,6 +43,7 @@ def test_golden_values(name):
     stairs=st.integers(1, 20),
     progress=st.lists(st.floats(0, 1.5), min_size=2),
 )
+@settings(deadline=None, derandomize=True, database=None)
 def test_it_grows_from_start_to_final(name, start, span, end, stairs, progress):
     final = start + span * (1 - start)
     pace = Pacing(name, start, final, end, stairs)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from training_sample import discs, equal_weights, fit_discs, make_protocol
 
-from course_lib import losses, training
+from course_lib import losses, models, training
 from course_lib.curriculum import RegionStep
 from course_lib.losses import HybridWeights
 from course_lib.training import HybridStep
@@ -168,6 +168,15 @@ def test_a_dry_run_works_and_reaches_all_but_the_other_heads(tmp_path):
         device="cpu", strategy=HybridStep(), dry_run=True,
     )  # fmt: skip
     assert found.without_gradient == ["recon_head.weight", "recon_head.bias"]
+
+
+@pytest.mark.parametrize("strategy", [HybridStep(), RegionStep(by="step", warm_up=0)])
+def test_sigrenet_is_reached_whole(tmp_path, strategy):
+    torch.manual_seed(0)
+    net = models.create("sigrenet", in_channels=1, channels=(4, 8, 8), steps=2)
+    options = {"device": "cpu", "strategy": strategy, "dry_run": True}
+    found = training.fit(net, discs(8), discs(4), make_protocol(), tmp_path, **options)
+    assert found.without_gradient == []
 
 
 @pytest.mark.parametrize(
