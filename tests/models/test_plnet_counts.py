@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import nn
 
 from course_lib.models.measure import count_macs, count_parameters
 from course_lib.models.plnet import PLNet
@@ -73,6 +74,20 @@ def test_parts_count_what_the_prototype_had():
     net = built()
     parts = (*net.stages, net.head1, net.head2, net.fusion)
     assert [count_parameters(part) for part in parts] == [3_143_584, 12_581_280, 33, 33, 9_312]
+
+
+def test_training_stage_by_stage_costs_1_43_times_one_loss():
+    class Stage1(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = built()
+
+        def forward(self, x):
+            return self.net.forward_stage1(x).logits
+
+    alone, whole = count_macs(Stage1(), (3, 224, 224)), count_macs(built(), (3, 224, 224))
+    assert round(alone / 1e9, 2) == 23.17
+    assert int(100 * (alone + whole) / whole) == 143
 
 
 @pytest.mark.parametrize(
