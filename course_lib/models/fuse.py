@@ -170,6 +170,9 @@ def _layer_before(name: str, norm: BatchNorm, watch: _Watch) -> tuple[str | None
         return None, f"follows several layers: {', '.join(sorted(layers))}"
     (layer,) = layers
     results = {i for i, maker in watch.made.items() if maker == layer}
+    others = [n for n, ids in watch.given.items() if n != name and results & set(ids)]
+    if others:
+        return None, f"shares {layer} with {', '.join(others)}"
     if results != set(inputs) or any(watch.read[i] > 1 for i in results):
         return None, f"is not the only one to read the result of {layer}"
     return layer, ""
