@@ -15,6 +15,8 @@ disturbs less and which means something with one thread only.
   that this machine reached with as many threads: by a product of two large matrices or a dense 3x3
   convolution, in the best of the same rounds. (On some CPUs PyTorch's matrices are slower than its
   convolutions.)
+- BN folded, left: batch normalisations that ``models.fuse`` folds, and those that stay; the JSON
+  says why of the first.
 
     OMP_NUM_THREADS=1 python benchmarks/models.py --out result.json --figure result.png
     OMP_NUM_THREADS=1 python benchmarks/models.py --small
@@ -43,6 +45,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from course_lib import models, records
+from course_lib.models.fuse import folding
 from course_lib.models.measure import tensors_of
 from course_lib.models.reunet import REUnet
 
@@ -190,11 +193,15 @@ def measure_nets(names: list[str], size: int, batch: int, rounds: int) -> dict:
     peak = max(peaks.values())
     rows = {}
     for name, candidate in found.items():
+        folded = folding(candidate.net)
         rows[name] = {
             "parameters": models.measure.count_parameters(candidate.net),
             "gmacs": round(candidate.gmacs, 3),
             "step_gmacs": round(candidate.step_gmacs, 3),
             **memory_of(candidate),
+            "normalisations_folded": len(folded.pairs),
+            "normalisations_left": len(folded.left),
+            "why_left": next((f"{norm} {why}" for norm, why in folded.left.items()), None),
         }
         for kind, gmacs in (("forward", candidate.gmacs), ("step", candidate.step_gmacs)):
             times = seconds[f"{kind} {name}"]
@@ -304,6 +311,8 @@ def table(result: dict) -> pd.DataFrame:
                 "GMAC": row["gmacs"],
                 "kept (MB)": row["activations_mb"],
                 "peak (MB)": row["peak_mb"],
+                "BN folded": row["normalisations_folded"],
+                "left": row["normalisations_left"],
                 **{
                     f"{kind} {word}": row[kind][key]
                     for kind in ("forward", "step")
