@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from torch import nn
 
-from course_lib.models import attention_unet, bionet, grenet, measure, plnet, sigrenet, unet
+from course_lib.models import attention_unet, bionet, grenet, measure, plnet, reunet, sigrenet, unet
 from course_lib.models.fuse import for_inference, fuse
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "grenet",
     "measure",
     "plnet",
+    "reunet",
     "sigrenet",
     "unet",
 ]
@@ -28,6 +29,10 @@ PRESETS: dict[str, Callable[..., nn.Module]] = {
     "unet_bn": unet.unet_bn,
     "unet_small": unet.unet_small,
     "attention_unet": attention_unet.attention_unet,
+    "reunet": reunet.reunet,
+    "reunet_released": reunet.reunet_released,
+    "reunet_base8": reunet.reunet_base8,
+    "reunet_base4": reunet.reunet_base4,
     "grenet": grenet.grenet,
     "sigrenet": sigrenet.sigrenet,
     "sigrenet_wide": sigrenet.sigrenet_wide,
@@ -37,7 +42,7 @@ PRESETS: dict[str, Callable[..., nn.Module]] = {
     "plnet_dagger": plnet.plnet_dagger,
 }
 # The nets themselves; every other preset is one of them with other options.
-NAMES = ("unet", "attention_unet", "grenet", "bionet", "plnet", "sigrenet")
+NAMES = ("unet", "attention_unet", "reunet", "grenet", "bionet", "plnet", "sigrenet")
 
 
 def create(name: str, **options) -> nn.Module:

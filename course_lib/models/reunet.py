@@ -373,21 +373,21 @@ ABLATIONS = {
     "full": {},
     "code": {"reading": "code"},
     "released": {"wiring": "released"},
-    "code_released": {"reading": "code", "wiring": "released"},
-    "code_dead": {"reading": "code", "wiring": "released", "keep_dead": True},
     "no_intermediator": {"intermediator": 0},
     "no_attention_gate": {"attention_gate": False},
     "no_gating_signal": {"gating_signal": False},
-    "a1": {"plain_blocks": 1},
-    "a2": {"plain_blocks": 2},
-    "a3": {"plain_blocks": 3},
-    "a4": {"plain_blocks": 4},
+    **{f"a{k}": {"plain_blocks": k} for k in (1, 2, 3, 4)},
 }
 
 
 def reunet(**overrides) -> REUnet:
     """Build the net that the paper describes (110,506,438 parameters)."""
     return REUnet(**overrides)
+
+
+def reunet_released(**overrides) -> REUnet:
+    """Build what the released code trains (663,012 parameters)."""
+    return REUnet(**{"reading": "code", "wiring": "released", **overrides})
 
 
 def reunet_base8(**overrides) -> REUnet:
