@@ -1,5 +1,6 @@
 """Several processes, started by torchrun, that train one net together."""
 
+import atexit
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,11 +72,8 @@ def joined(device: str | torch.device) -> Iterator[Processes]:
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
         torch.cuda.set_device(device)
-    ours = not distributed.is_initialized()
-    if ours:
+    if not distributed.is_initialized():
         distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
-    try:
-        yield Processes(distributed.get_rank(), count, device)
-    finally:
-        if ours:
-            distributed.destroy_process_group()
+        # kept for the next training of this process: a second group can hang on the first's remains
+        atexit.register(distributed.destroy_process_group)
+    yield Processes(distributed.get_rank(), count, device)

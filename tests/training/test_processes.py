@@ -37,3 +37,7 @@ def test_two_processes_equal_one_with_the_doubled_batch(tmp_path):
     assert first["rows"] == second["rows"]
     for row, expected in zip(first["rows"], alone["rows"], strict=True):
         assert row == pytest.approx(expected, rel=1e-3)
+    by_curriculum = two_processes.train_by_curriculum(tmp_path / "alone", batch=8, processes=1)
+    assert first["curriculum"] == second["curriculum"]
+    for row, expected in zip(first["curriculum"], by_curriculum, strict=True):
+        assert row == pytest.approx(expected, rel=1e-3)
