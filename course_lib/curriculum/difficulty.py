@@ -7,6 +7,7 @@ self-supervised scores; ``teacher`` looks at masks; ``truth`` is known for phant
 """
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,7 @@ __all__ = [
     "rotation",
     "teacher",
     "truth",
+    "within",
 ]
 
 LOWEST_ACCURACY = 0.35  # of the rotation task; guessing has 0.25
@@ -51,6 +53,7 @@ def recon(
     learn_from: "Dataset | None" = None,
     pairs: int = 2,
     block: int | None = None,
+    normalise: bool = True,
     device: str | torch.device = "auto",
     progress: bool = False,
 ) -> Scores:
@@ -69,6 +72,8 @@ def recon(
         learn_from: images of the pretext training, masks or not; by default ``data``.
         pairs: from 1.
         block: side of a block in px; by default 8 up to 128 px, 16 above.
+        normalise: z-score every image first. Without it errors are in raw grey values, and images
+            of low contrast look easy.
         device: ``"auto"`` takes cuda, then mps, then cpu.
         progress: show bars.
 
@@ -86,15 +91,15 @@ def recon(
     hidden = [half for mask in masks for half in (mask, ~mask)]
 
     def score(images: Tensor, masks: Tensor) -> Tensor:
-        images, errors = z_score(images), 0
+        images, errors = z_score(images) if normalise else images, 0
         for mask in hidden:
             mask = mask.to(images.device)
             made = net.forward_reconstruction(images * ~mask)
             errors = errors + losses.masked_l1_loss(made, images, mask)
         return errors / len(hidden)
 
-    source, strategy = learn_from or data, pretext.Reconstruct(block)
-    options = {"pairs": pairs, "block": block}
+    source, strategy = learn_from or data, pretext.Reconstruct(block, normalise)
+    options = {"pairs": pairs, "block": block, "normalise": normalise}
     job = cached("recon", data, source, net, protocol, Path(out), options)
     history = train_to_the_end(net, source, strategy, protocol, job.folder, device, progress)
     if job.scores is not None:
@@ -176,6 +181,29 @@ def agreement(scores: Scores, reference: Scores) -> float:
     if min(np.ptp(scores.values), np.ptp(reference.values)) == 0:
         return float("nan")
     return float(spearmanr(scores.values, reference.values).statistic)
+
+
+def within(scores: Scores, groups: Sequence) -> Scores:
+    """Return the rank of each case inside its group, 1/n..1.
+
+    Levels of groups, such as looks, are not comparable: without this a curriculum begins with the
+    group that is easy for the net.
+
+    Args:
+        scores: of N cases.
+        groups: N names, such as ``data.cases["look"]``.
+
+    Raises:
+        ValueError: not one name a case.
+    """
+    names = np.asarray(groups)
+    if names.shape != (len(scores),):
+        raise ValueError(f"{names.size} groups for {len(scores)} cases; give one a case")
+    values = np.empty(len(scores))
+    for name in np.unique(names):
+        here = names == name
+        values[here] = rankdata(scores.values[here], method="ordinal") / here.sum()
+    return dataclasses.replace(scores, values=values, kind=f"{scores.kind}-within")
 
 
 def blend(scores: Scores, new: Scores, share: float = 0.1) -> Scores:

@@ -28,16 +28,22 @@ class Reconstruct:
 
     Args:
         block: side of a block in px, from 1.
+        normalise: z-score the images first; else hidden pixels are black.
     """
 
-    def __init__(self, block: int) -> None:
+    def __init__(self, block: int, normalise: bool = True) -> None:
         self.block = block
+        self.normalise = normalise
+
+    def settings(self) -> dict:
+        """Return what a resumed training must have in common with its beginning."""
+        return vars(self)
 
     def __call__(
         self, forward: "Forward", images: Tensor, masks: Tensor, loss_fn: "Loss"
     ) -> Iterable[Tensor]:
         """Yield the error of one batch."""
-        images = z_score(images)
+        images = z_score(images) if self.normalise else images
         hidden = random_blocks(len(images), tuple(images.shape[2:]), self.block).to(images.device)
         made = forward(images * ~hidden, "forward_reconstruction")
         yield losses.masked_l1_loss(made, images, hidden).mean()

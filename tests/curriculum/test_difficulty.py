@@ -145,8 +145,8 @@ def test_raw_grey_values_would_turn_contrast_upside_down(tmp_path):
     truth = difficulty.truth(data)
     scores = difficulty.recon(data, tiny(), PROTOCOL, tmp_path, device="cpu")
     assert difficulty.agreement(scores, truth) > 0.5
-    raw = np.abs(data.images - data.images.mean((2, 3), keepdims=True)).mean((1, 2, 3))
-    assert difficulty.agreement(Scores(truth.ids, raw, "raw"), truth) < -0.5
+    raw = difficulty.recon(data, tiny(), PROTOCOL, tmp_path, normalise=False, device="cpu")
+    assert difficulty.agreement(raw, truth) < -0.5
 
 
 def test_scores_are_found_again_and_the_net_with_them(tmp_path, monkeypatch):
@@ -338,6 +338,15 @@ def test_agreement_is_spearmans():
     assert math.isnan(difficulty.agreement(one, Scores(ids, [1, 1, 1, 1], "z")))
     with pytest.raises(ValueError, match="scores of other cases"):
         difficulty.agreement(one, Scores(tuple("abce"), [1, 2, 3, 4], "x"))
+
+
+def test_ranks_inside_groups():
+    scores = Scores(tuple("abcdef"), [5, 1, 30, 10, 3, 20], "recon")
+    found = difficulty.within(scores, ["x", "x", "y", "y", "x", "y"])
+    assert found.values == pytest.approx([1, 1 / 3, 1, 1 / 3, 2 / 3, 2 / 3])
+    assert found.kind == "recon-within"
+    with pytest.raises(ValueError, match="2 groups for 6 cases; give one a case"):
+        difficulty.within(scores, ["x", "y"])
 
 
 def test_new_scores_move_old_ones_by_a_tenth():
