@@ -7,6 +7,7 @@ from itertools import islice
 from numbers import Integral
 from typing import Literal, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from course_lib.models.blocks import (
@@ -182,6 +183,8 @@ class PLNet(nn.Module):
         self.apply(init_he)
         for linear in filter(None, (self.head1, self.head2)):
             init_he(linear, followed_by_relu=False)
+        # all maps take the format over from the weights, which saves a tenth of a step and more
+        self.to(memory_format=torch.channels_last if dims == 2 else torch.channels_last_3d)
 
     def passes(self, x: Tensor) -> Iterator[tuple[int, int, Pass]]:
         """Yield number of stage and pass, from 1, and the maps, in the order of computation."""

@@ -99,8 +99,8 @@ def test_forward_equals_an_independent_one(t, integrate):
 @pytest.mark.parametrize("ablation", ABLATIONS)
 def test_signed_off_numbers_come_from_the_independent_forward_too(ablation):
     options = {"t": 3, "integrate": False, **ABLATIONS[ablation]}
-    weights = settled("bionet", ablation).state_dict()
-    logits = reference(draw(2, 64, 64), weights, **options).flatten()
+    weights = settled("bionet", ablation, torch.float64).state_dict()
+    logits = reference(draw(2, 64, 64).double(), weights, **options).flatten()
     stored = json.loads(GOLDEN.read_text(encoding="utf-8"))[f"bionet-{ablation}"]
     numbers = logits[torch.linspace(0, len(logits) - 1, 16).long()].tolist()
     assert numbers == pytest.approx(stored, abs=1e-4)

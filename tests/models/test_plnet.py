@@ -119,8 +119,10 @@ def test_forward_equals_an_independent_one(options, dims):
     [*(("plnet", ablation) for ablation in ABLATIONS), ("plnet_dagger", "full")],
 )
 def test_signed_off_numbers_come_from_the_independent_forward_too(name, ablation):
-    reference = Reference(settled(name, ablation).state_dict(), **ABLATIONS[ablation])
-    logits = reference(draw(2, 64, 64)).flatten()
+    reference = Reference(
+        settled(name, ablation, torch.float64).state_dict(), **ABLATIONS[ablation]
+    )
+    logits = reference(draw(2, 64, 64).double()).flatten()
     stored = json.loads(GOLDEN.read_text(encoding="utf-8"))[f"{name}-{ablation}"]
     numbers = logits[torch.linspace(0, len(logits) - 1, 16).long()].tolist()
     assert numbers == pytest.approx(stored, abs=1e-4)
