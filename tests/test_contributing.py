@@ -117,7 +117,7 @@ def test_a_net_joins_the_contract_suite_by_one_file_and_its_lines(copy):
     (copy / "course_lib" / "models" / "pixelwise.py").write_text(NET, encoding="utf-8")
     tables = copy / "course_lib" / "models" / "__init__.py"
     add(tables, "}\n# The nets", '    "pixelwise": pixelwise.Pixelwise,\n')
-    add(tables, "unet\n\n__all__", "pixelwise, ")
+    add(tables, "\n__all__", "from course_lib.models import pixelwise\n")
     suite = copy / "tests" / "test_model_contract.py"
     suite.write_text(
         suite.read_text(encoding="utf-8").replace("CASES = [", CONTRACT.strip("\n"), 1),
