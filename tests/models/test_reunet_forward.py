@@ -102,8 +102,8 @@ def test_signed_off_numbers_come_from_the_independent_forward_too(case):
     if name == "reunet_released":
         options |= {"reading": "code", "wiring": "released"}
     with torch.no_grad():
-        weights = Weights(settled(name, ablation).state_dict())
-        logits = reference(draw(2, 64, 64), weights, **options).flatten()
+        weights = Weights(settled(name, ablation, torch.float64).state_dict())
+        logits = reference(draw(2, 64, 64).double(), weights, **options).flatten()
     stored = json.loads(GOLDEN.read_text(encoding="utf-8"))[case]
     numbers = logits[torch.linspace(0, len(logits) - 1, 16).long()].tolist()
     assert numbers == pytest.approx(stored, abs=1e-4)
