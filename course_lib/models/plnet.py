@@ -89,7 +89,9 @@ class PLNet(nn.Module):
 
     *External progressive learning* is how the two stages are trained: see
     ``course_lib.training.external_progressive``. Stage 1 hands its maps to stage 2; stage 2's
-    logits are the net's. Training the last stage's loss alone leaves ``head1`` without a gradient.
+    logits are the net's. Training the last stage's loss alone leaves ``head1`` without a gradient;
+    section 4.3, read literally, would also leave stage 1 as drawn, which
+    ``net.stages[0].requires_grad_(False)`` shows.
 
     Source: Mao et al., "PL-Net", Front. Bioeng. Biotechnol. 2024, section 3, table 1, figure 1. No
     code was released: the wiring follows the figure and equations 1 to 3, the layers meet the

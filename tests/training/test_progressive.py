@@ -63,6 +63,14 @@ def test_every_update_touches_the_parts_it_should(tmp_path, epl, updates):
     assert [changed(before, after) for before, after in steps] == updates
 
 
+def test_a_frozen_stage_1_stays_as_drawn(tmp_path):
+    net = make_net()
+    net.stages[0].requires_grad_(False)
+    before = snapshot(net)
+    fit_once(tmp_path, EPL["off"], net)
+    assert changed(before, snapshot(net)) == {"stages.1", "fusion", "head2"}
+
+
 def by_hand(net, batches, epl, rate):
     """The same training in a plain loop."""
     net.train()
