@@ -380,9 +380,12 @@ def main() -> None:
     given = parse()
     torch.set_num_threads(given.threads)
     torch.manual_seed(0)
+    command = "benchmarks/models.py"
     if given.inference_forms:
+        command += " --inference-forms"
         result = measure_forms(given.base, given.size, given.rounds, given.threads)
     elif given.checkpointing:
+        command += " --checkpointing"
         result = measure_checkpointing(given.base, given.size, given.batch, given.rounds)
     else:
         result = measure_nets(given.nets, given.size, given.batch, given.rounds)
@@ -391,7 +394,7 @@ def main() -> None:
         import monai
 
         versions = {"monai": monai.__version__, "onnxruntime": onnxruntime.__version__}
-        about = {"command": "benchmarks/models.py", **result, **versions}
+        about = {"command": command, **result, **versions}
         about |= records.environment(torch.device("cpu"))
         given.out.parent.mkdir(parents=True, exist_ok=True)
         records.write_json(given.out, about)
