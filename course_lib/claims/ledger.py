@@ -4,7 +4,7 @@
     [full_size]                        # parameters that a run must have to judge an accuracy
     [nets.unet]                        # counts that rules may name: nets.unet.parameters
     create = "unet"                    # tests build it and compare
-    parameters = 31031745
+    parameters = 31031745              # trainable; total: with the statistics of batch norm
     gmac = 48.167
     [[claim]]                          # in the order of the paper
     id = "X11"                         # letters, digits, dots and dashes
@@ -41,7 +41,8 @@ FIELDS = dict.fromkeys(TEXTS, (str,)) | {
     "setting": (dict,),
     "against": (dict,),
 }
-NET = {"create": (str,), "options": (dict,), "parameters": NUMBER, "gmac": NUMBER}
+NET_COUNTS = ("parameters", "total", "gmac")
+NET = {"create": (str,), "options": (dict,)} | dict.fromkeys(NET_COUNTS, NUMBER)
 ALWAYS = ("id", "where", "claim", "kind")
 # What each kind of evidence needs beyond ALWAYS, and what it must not have.
 KINDS = {
@@ -50,9 +51,9 @@ KINDS = {
     "measured": (("quote", "measure"), ("found",)),
     "silent": ((), ("quote", "rule", "why", "record", "sweep", "setting", "against", "given")),
 }
-SCORES = ("dice", "iou", "precision", "recall", "auc")
+SCORES = ("dice", "iou", "precision", "recall", "specificity", "accuracy", "auc")
 COUNTS = ("parameters", "gmac", "pixels", "images")
-MEASURES = (*SCORES, *COUNTS, "gradient", "seconds", "memory")
+MEASURES = (*SCORES, *COUNTS, "gradient", "seconds", "updates", "memory")
 MEASURED_NAMES = ("ours", "low", "high")
 ID = re.compile(r"[A-Z]+[0-9]*(\.[a-z0-9+-]+)*")
 
@@ -169,7 +170,7 @@ def _counts(nets: Mapping) -> dict[str, float]:
             _typed(value, NET[key], where, key)
         if "create" not in net:
             raise ValueError(f"{where}: create must name a net of course_lib.models")
-        values |= {f"{where}.{key}": net[key] for key in ("parameters", "gmac") if key in net}
+        values |= {f"{where}.{key}": net[key] for key in NET_COUNTS if key in net}
     return values
 
 

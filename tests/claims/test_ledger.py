@@ -97,6 +97,7 @@ def test_one_reason_a_column(tmp_path):
         ('rule = "low > 0"', 'rule = "lowest > 0"', "X2: the rule names the unknown value"),
         ('rule = "low > 0"', 'rule = "low > 0"\nwhy = "x"', "X2: rule has no meaning here"),
         ("parameters = 31031745", 'parameters = "many"', "nets.unet: parameters = 'many' must be"),
+        ("parameters = 31031745", 'total = "many"', "nets.unet: total = 'many' must be"),
         ("parameters = 31031745", "params = 1", "nets.unet: unknown field 'params'"),
         ('create = "unet"', "", "nets.unet: create must name"),
         ("[nets.unet]", "[net.unet]", "the file: unknown field 'net'"),
