@@ -13,8 +13,8 @@ disturbs less and which means something with one thread only.
   a step, kept for its backward. ``peak``: the most at any time of both; gradients count.
 - Share of the peak: multiply-adds a second (a backward counts as two forwards), divided by the most
   that this machine reached with as many threads: by a product of two large matrices or a dense 3x3
-  convolution, in the best of the same rounds. (On some CPUs PyTorch's matrices are slower than its
-  convolutions.)
+  convolution; everything in its best round, the least disturbed. (On some CPUs PyTorch's matrices
+  are slower than its convolutions.)
 - BN folded, left: batch normalisations that ``models.fuse`` folds, and those that stay; the JSON
   says why of the first.
 
@@ -205,7 +205,7 @@ def measure_nets(names: list[str], size: int, batch: int, rounds: int) -> dict:
         }
         for kind, gmacs in (("forward", candidate.gmacs), ("step", candidate.step_gmacs)):
             times = seconds[f"{kind} {name}"]
-            reached = gmacs / float(np.median(times[:, 0]))
+            reached = gmacs / float(times[:, 0].min())
             rows[name][kind] = {
                 **summary(times, seconds[f"{kind} {REFERENCE}"]),
                 "share_of_peak": round(reached / peak, 3),
