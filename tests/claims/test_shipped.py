@@ -163,6 +163,16 @@ def test_every_claim_and_slip_of_plnet_is_there():
     assert {f"T{n}" for n in range(1, 8)} | {"F3", "N1", "N2"} <= heads
 
 
+def test_fields_of_plnet_are_those_of_the_net():
+    """Stage 1 alone; stage 2 takes a canvas of 768 px, and a minute."""
+    given = next(claim for claim in BOOKS["plnet"].claims if claim.id == "X5.field").inputs
+    net = models.create("plnet", in_channels=1, base=2, depths=(3,))
+    for number in (1, 2):
+        feature = f"stage1_pass{number}_decoder0"
+        measured = models.measure.receptive_field(net, (1, 224, 224), feature=feature)
+        assert measured == given[f"stage1_pass{number}"]
+
+
 def test_every_claim_of_sigrenet_is_there_and_placeholders_stay_open():
     rows = {row.claim.id: row for row in claims.rows("sigrenet")}
     assert {f"X{n}" for n in range(1, 28)} <= {name.partition(".")[0] for name in rows}
