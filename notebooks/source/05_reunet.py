@@ -68,9 +68,6 @@ from course_lib import drawing, figures, metrics, models, records, training
 from course_lib.data import prepared
 from course_lib.drawing.graph import graph
 from course_lib.losses import dice_ce_loss
-from course_lib.models.attention_unet import AttentionUNet
-from course_lib.models.reunet import REUnet
-from course_lib.models.unet import UNet
 from course_lib.teaching import check, guess, hint
 
 main = {
@@ -150,13 +147,12 @@ described = {
     "AG3": ["EB2", "DB2"], "DB3": ["DB2", "AG3"],
     "AG4": ["EB1", "DB3"], "DB4": ["DB3", "AG4"], "head": ["DB4"],
 }
-NETS = {"reunet": REUnet, "attention_unet": AttentionUNet, "unet": UNet}
 
 
 def on_paper(name="reunet", **options):
     """Build a net of 3 channels and 1 class without storing a number."""
     with torch.device("meta"):
-        return NETS[name](in_channels=3, num_classes=1, **options)
+        return models.create(name, **options)
 
 
 count = models.measure.count_parameters
@@ -245,16 +241,16 @@ figures.show(
 #
 # Parts B and C of that figure are times on a CPU: 6 images a second and .167 s an image,
 # the best of all (claim X7; the two are one number). Seconds of another machine decide
-# nothing; ratios within one process can be looked at. Four nets of about **equal work**:
+# nothing, ratios within one process more. Four nets of about **equal work**:
 
 # %% tags=["figure", "nbval-ignore-output"]
 rivals = {
-    "unet": UNet(3, 1, base=12, norm=True),
-    "attention_unet": AttentionUNet(3, 1, base=12),
-    "reunet": REUnet(3, 1, base=4),
-    "REUnet as released": REUnet(3, 1, base=14, wiring="released"),
+    "unet": models.create("unet_bn", base=12),
+    "attention_unet": models.create("attention_unet", base=12),
+    "reunet": models.create("reunet", base=4),
+    "REUnet as released": models.create("reunet", base=14, wiring="released"),
 }
-x, threads = torch.rand(1, 3, 128, 128), torch.get_num_threads()
+x, threads = torch.rand(1, 3, 96, 96), torch.get_num_threads()
 rounds, seconds = run.pick(smoke=3, fast=11, full=51), {n: [] for n in rivals}
 torch.set_num_threads(1)
 for _ in range(rounds + 1):
@@ -266,7 +262,7 @@ for _ in range(rounds + 1):
 torch.set_num_threads(threads)
 points = {
     name: (
-        models.measure.count_macs(one, (3, 128, 128)) / 1e9,
+        models.measure.count_macs(one, (3, 96, 96)) / 1e9,
         np.median(seconds[name][1:]),
         models.measure.kept_bytes(one, x) / 1e6,
     )
@@ -281,7 +277,7 @@ figures.show(
         log="",
         title="Nets of about equal work: do they take equal time?",
     ),
-    caption="As Fig. 9B and C, for our nets: 128 x 128 px, one image, one "
+    caption="As Fig. 9B and C, for our nets: 96 x 96 px, one image, one "
     "thread, float32, on the machine that ran this. Record `time_vs_unet`.",
 )
 ratios = [a / b for a, b in zip(points["reunet"], points["unet"])]
@@ -291,7 +287,9 @@ print("REUnet / U-Net: work {:.2f}, time {:.1f}, maps {:.0f}".format(*ratios))
 # %% [markdown]
 # Work is not time: a depthwise convolution does 9 or 25 multiply-adds for every number
 # that it fetches, and the blocks write maps up to twelve times as wide as their input.
-# Such a ratio belongs to its machine, threads and image size (13).
+# At full width (128 px, one thread) REUnet took 3.7 times the U-Net's CPU time for 1.7
+# times its work, as released 0.8 for 0.3
+# (`notebooks/results/benchmarks/models-cpu-2026-11-30.json`).
 #
 # ## 3. Train it, and take one part away
 #
@@ -326,9 +324,10 @@ if net != "reunet":
 def build(net, base, seed, train_share=1, updates=0, **options):
     """Build a net for these images, with weights drawn from the seed."""
     torch.manual_seed(seed)
-    if net != "reunet":
-        options = {"norm": True} if net == "unet" else {}
-    return NETS[net](channels, classes, base=base, **options)
+    options = options if net == "reunet" else {}
+    options |= {"in_channels": channels, "num_classes": classes}
+    net = "unet_bn" if net == "unet" else net
+    return models.create(net, base=base, **options)
 
 
 def share_of(part, share):
@@ -679,7 +678,7 @@ def opened_up(net):
 
 
 field = models.measure.receptive_field(
-    opened_up(REUnet(base=2, **released)), (3, 96, 96)
+    opened_up(models.create("reunet", base=2, **released)), (3, 96, 96)
 )
 print(f"the cut net sees {field} x {field} px")
 records.record("field_cut_px", field, "px")
@@ -701,7 +700,7 @@ nets = {}
 for n in (0, 13):
     torch.manual_seed(0)
     options = {"base": 4, "intermediator": n, **released}
-    nets[n] = REUnet(**options, keep_dead=True).eval()
+    nets[n] = models.create("reunet", **options, keep_dead=True).eval()
 x = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 with torch.inference_mode():
     same = torch.equal(nets[0](x), nets[13](x))
