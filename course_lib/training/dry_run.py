@@ -23,7 +23,7 @@ class DryRun:
     parameters: int
     """Trainable ones."""
     without_gradient: list[str]
-    """Names of trainable parameters that the loss does not reach."""
+    """Names of trainable parameters that no loss of the strategy reaches."""
     updates_per_epoch: int
     """In the first epoch."""
     updates: int
@@ -50,6 +50,8 @@ class DryRun:
 def try_one_batch(net: nn.Module, run) -> DryRun:
     """Push the first batch of a run through a copy of the net, so that nothing changes.
 
+    All losses of the strategy run backward; no optimiser steps between them.
+
     Args:
         net: the net.
         run: what :func:`course_lib.training.fit` prepared.
@@ -59,11 +61,14 @@ def try_one_batch(net: nn.Module, run) -> DryRun:
     images, masks = run.read(updates[0], generator)
     forward = run.forward_of(net)
     started = time.perf_counter()
-    loss = next(iter(run.strategy(forward, images, masks, run.loss_fn)))
+    losses = iter(run.strategy(forward, images, masks, run.loss_fn))
+    loss = next(losses)
     loss.backward()
     named = [(name, p) for name, p in net.named_parameters() if p.requires_grad]
     norm = float(nn.utils.get_total_norm([p.grad for _, p in named if p.grad is not None]))
     seconds = time.perf_counter() - started
+    for later in losses:
+        later.backward()
     with torch.inference_mode():
         logits = forward(images)
     return DryRun(
@@ -72,10 +77,30 @@ def try_one_batch(net: nn.Module, run) -> DryRun:
         images=tuple(images.shape),
         logits=tuple(logits.shape),
         parameters=sum(p.numel() for _, p in named),
-        without_gradient=[name for name, p in named if p.grad is None],
+        without_gradient=_without_gradient(net),
         updates_per_epoch=len(updates),
         updates=len(updates) * run.protocol.epochs,
         loss=float(loss.detach()),
         grad_norm=norm,
         seconds=seconds,
     )
+
+
+def leaves_parameters_out(net: nn.Module, run) -> bool:
+    """Tell whether the loss of ``forward`` reaches some trainable parameters only.
+
+    It does where a head serves another stage's loss, or a layer another option. Tried with the
+    first cases, as they are, on a copy of the net; the sampler is not asked.
+
+    Args:
+        net: the net, on the run's device.
+        run: what :func:`course_lib.training.fit` prepared.
+    """
+    net = copy.deepcopy(net).train()
+    images, masks = run.batches.read(range(min(run.protocol.batch, len(run.train))))
+    run.loss_fn(run.forward_of(net)(images), masks).backward()
+    return bool(_without_gradient(net))
+
+
+def _without_gradient(net: nn.Module) -> list[str]:
+    return [name for name, p in net.named_parameters() if p.requires_grad and p.grad is None]

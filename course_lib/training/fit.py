@@ -14,7 +14,7 @@ from course_lib.data import transforms
 from course_lib.training import checkpoint, seeding
 from course_lib.training.batches import Batches, fingerprint
 from course_lib.training.checkpoint import State
-from course_lib.training.dry_run import DryRun, try_one_batch
+from course_lib.training.dry_run import DryRun, leaves_parameters_out, try_one_batch
 from course_lib.training.history import History
 from course_lib.training.processes import Processes, joined
 from course_lib.training.protocol import LOSSES, Protocol
@@ -170,11 +170,13 @@ def _train(net, run: _Run, out: Path, validation, resume: bool, log) -> History:
         checkpoint.resume(out, state, identity)
     elif group.rank == 0:
         checkpoint.start(out)
-    plain = run.forward_of(net)
-    forward = group.wrap(plain, unused_parameters=run.strategy is not one_step)
     seen = Batches(validation, group.device)
     run.batches.check_labels()
     seen.check_labels()
+    plain = run.forward_of(net)
+    # said only where it is so: PyTorch warns of it in all others
+    partly = group.count > 1 and (run.strategy is not one_step or leaves_parameters_out(net, run))
+    forward = group.wrap(plain, unused_parameters=partly)
     rows = state.history.epochs
     while len(rows) < protocol.epochs and not _out_of_patience(state.history, protocol):
         started = time.perf_counter()

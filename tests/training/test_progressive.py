@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from training_sample import equal_weights, fit_discs, make_protocol
+from training_sample import discs, equal_weights, fit_discs, make_protocol
 
-from course_lib import losses, models
+from course_lib import losses, models, training
 from course_lib.training import EPL
 
 
@@ -133,6 +133,17 @@ def test_it_learns(tmp_path, epl):
     protocol = make_protocol(epochs=10, loss="dice_ce", learning_rate=0.01)
     _, history = fit_discs(tmp_path, protocol, net=make_net(), strategy=EPL[epl])
     assert history.best_value > 0.9
+
+
+@pytest.mark.parametrize(
+    ("epl", "left_out"), [("on", []), ("joint", []), ("off", ["head1.weight", "head1.bias"])]
+)
+def test_a_dry_run_counts_what_any_of_the_losses_reaches(tmp_path, epl, left_out):
+    net = make_net()
+    found = training.fit(
+        net, discs(4), discs(4), make_protocol(), tmp_path, strategy=EPL[epl], dry_run=True
+    )
+    assert found.without_gradient == left_out
 
 
 def test_a_resumed_run_must_keep_its_strategy(tmp_path):

@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from training_sample import fit_discs, make_net, make_protocol
 
+from course_lib import models
 from course_lib.curriculum import CurriculumSampler
 from course_lib.data import atomic
+from course_lib.training import EPL
 
 RANK = int(os.environ.get("RANK", "0"))
 
@@ -62,10 +64,35 @@ def train_by_curriculum(out, batch, processes):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in history.epochs]
 
 
+PARTLY_TRAINED = {  # nets with parameters that a loss leaves out, and their EPL
+    "plnet off": ("plnet", {"base": 4, "depths": (1, 2)}, "off"),
+    "plnet on": ("plnet", {"base": 4, "depths": (1, 2)}, "on"),
+    "bionet": ("bionet", {"base": 4, "depth": 1, "t": 2}, "off"),
+}
+
+
+def make_partly_trained(case):
+    name, options, _ = PARTLY_TRAINED[case]
+    torch.manual_seed(0)
+    return models.create(name, in_channels=1, num_classes=1, **options)
+
+
+def train_partly(out, case):
+    """Return the gradients that a first update leaves behind, and the weights after two more."""
+    net, epl = make_partly_trained(case), EPL[PARTLY_TRAINED[case][2]]
+    fit_discs(out / case, make_protocol(epochs=1, max_updates=1), net=net, strategy=epl)
+    named = net.named_parameters()
+    gradients = {name: p.grad.clone() for name, p in named if p.grad is not None}
+    # what is wrong with the first update shows when the next one begins
+    fit_discs(out / case, make_protocol(epochs=1, max_updates=2), net=net, strategy=epl)
+    return {"gradients": gradients, "net": net.state_dict()}
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
     atomic.write_file = only_the_first
     folder = Path(sys.argv[1])
     seen = train(folder, batch=4)
     seen["curriculum"] = train_by_curriculum(folder, batch=4, processes=2)
+    seen["partly"] = {case: train_partly(folder, case) for case in PARTLY_TRAINED}
     torch.save(seen, folder / f"seen-{RANK}.pt")
