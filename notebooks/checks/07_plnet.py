@@ -67,7 +67,7 @@ def hint_for(letters):
     if "A" in letters:
         return "A compares 10.33 M with 15.03 M parameters. Which two columns have equally many?"
     if "C" in letters:
-        return "C changes two things: one more pass, and 4.70 M more parameters (9.4 M over n=1)."
+        return "C compares 10.33 M with 19.73 M: two passes and 9.4 M parameters more."
     if "B" not in letters:
         return "Which pair has equally many parameters? Add A, B or C."
     if "D" in letters:

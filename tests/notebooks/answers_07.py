@@ -92,7 +92,7 @@ WRONG = {
     "07-4": [
         ("AE", "Which two columns"),
         ("a", "Which two columns"),
-        ("CE", "C changes two"),
+        ("CE", "two passes and 9.4 M"),
         ("E", "Add A, B or C"),
         ("BD", "no spread"),
         ("b", "second question"),
