@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from course_lib.data.phantoms import cardiac, dermoscopy, fracture, nuclei, ultrasound, xray
+from course_lib.data.phantoms import (
+    cardiac,
+    dermoscopy,
+    fracture,
+    nuclei,
+    ultrasound,
+    volume,
+    xray,
+)
 from course_lib.data.phantoms.frame import FACTORS, Case, generator
 
 _DRAWERS = {
@@ -18,17 +26,19 @@ _DRAWERS = {
     "cardiac": cardiac,
     "xray": xray,
     "fracture": fracture,
+    "volume": volume,
 }
-LOOKS = tuple(_DRAWERS)
+LOOKS = tuple(name for name in _DRAWERS if name != "volume")
 _MIXED = tuple(name for name in LOOKS if name != "fracture")
 _WITHOUT_EMPTY = ("cardiac", "xray")
 _COLOURS = ("#000000", "#e69f00", "#56b4e9", "#009e73")
 _SIZES = (32, 512)
+_VOLUME_SIZES = (16, 128)
 
 
 @dataclass(frozen=True)
 class Phantoms:
-    """Generated images.
+    """Generated images, or volumes, which have one more side.
 
     Attributes:
         images: uint8 (N, C, size, size); C is 3 for mixed, dermoscopy and nuclei, else 1.
@@ -86,14 +96,63 @@ def generate(
     Raises:
         ValueError: a number is out of its range, or the look is not known.
     """
+    if look != "mixed" and look not in LOOKS:
+        raise ValueError(f"unknown look {look!r}; valid are mixed, {', '.join(LOOKS)}")
     given = dict(zip(FACTORS, (contrast, noise, softness, smallness, clutter), strict=True))
-    n, size, seed, start = _check(n, size, seed, look, given, start, empty)
+    n, size, seed, start = _check(n, size, _SIZES, seed, given, start, empty)
+    if empty and look in _WITHOUT_EMPTY:
+        raise ValueError(f"look {look!r} has no cases without its organ; leave empty at 0")
+    return _generate(n, (size, size), seed, look, given, start, empty)
+
+
+def generate_volume(
+    n: int,
+    size: int = 32,
+    seed: int = 0,
+    contrast: float | None = None,
+    noise: float | None = None,
+    softness: float | None = None,
+    smallness: float | None = None,
+    clutter: float | None = None,
+    start: int = 0,
+    empty: float = 0.0,
+) -> Phantoms:
+    """Draw `n` volumes: one to three bright bodies among vessels as bright, in noise of MRI.
+
+    A slice across a vessel looks like a small body: the third side tells them apart. Seeding,
+    factors and table of cases as for `generate`.
+
+    Args:
+        n: number of cases.
+        size: side in voxels, 16..128.
+        seed: seed of the whole set, >= 0.
+        contrast: 0..1, how little bodies and vessels differ from their surroundings; None: drawn.
+        noise: 0..1, strength of the Rician noise; None: drawn.
+        softness: 0..1, width of the border; None: drawn.
+        smallness: 0..1, 1 is the smallest; None: drawn.
+        clutter: 0..1, number of vessels, and how uneven the coil sees; None: drawn.
+        start: number of the first case, so that a set can be made in pieces.
+        empty: share of cases drawn without a body, 0..1. All other masks have a labelled voxel.
+
+    Returns:
+        Images uint8 (N, 1, size, size, size), masks uint8 (N, size, size, size) of 0 and 1, the
+        table of cases (`kind` says how many bodies) and the classes.
+
+    Raises:
+        ValueError: a number is out of its range.
+    """
+    given = dict(zip(FACTORS, (contrast, noise, softness, smallness, clutter), strict=True))
+    n, size, seed, start = _check(n, size, _VOLUME_SIZES, seed, given, start, empty)
+    return _generate(n, (size, size, size), seed, "volume", given, start, empty)
+
+
+def _generate(n, shape, seed, look, given, start, empty) -> Phantoms:
     channels = 3 if look == "mixed" else _DRAWERS[look].CHANNELS
-    images = np.zeros((n, channels, size, size), np.uint8)
-    masks = np.zeros((n, size, size), np.uint8)
+    images = np.zeros((n, channels, *shape), np.uint8)
+    masks = np.zeros((n, *shape), np.uint8)
     rows = []
     for j in range(n):
-        case, drawn_look = _draw_factors(seed, start + j, size, look, given, empty)
+        case, drawn_look = _draw_factors(seed, start + j, shape[0], look, given, empty)
         image, mask, kind = _DRAWERS[drawn_look].draw(case)
         images[j] = np.rint(255 * image)
         masks[j] = mask > 0 if look == "mixed" else mask
@@ -142,10 +201,8 @@ def prepare(
     )
 
 
-def _check(n, size, seed, look, given, start, empty):
-    if look != "mixed" and look not in LOOKS:
-        raise ValueError(f"unknown look {look!r}; valid are mixed, {', '.join(LOOKS)}")
-    limits = {"n": (n, 0, None), "size": (size, *_SIZES), "seed": (seed, 0, None)}
+def _check(n, size, sizes, seed, given, start, empty):
+    limits = {"n": (n, 0, None), "size": (size, *sizes), "seed": (seed, 0, None)}
     limits["start"] = (start, 0, None)
     numbers = []
     for name, (value, low, high) in limits.items():
@@ -160,8 +217,6 @@ def _check(n, size, seed, look, given, start, empty):
     for name, value in {**given, "empty": empty}.items():
         if value is not None and not (isinstance(value, Real) and 0 <= value <= 1):
             raise ValueError(f"{name} must lie in 0 to 1, got {value!r}")
-    if empty and look in _WITHOUT_EMPTY:
-        raise ValueError(f"look {look!r} has no cases without its organ; leave empty at 0")
     return numbers
 
 
