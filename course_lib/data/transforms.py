@@ -32,7 +32,7 @@ class Augmentation:
     """
 
     flip: bool = False
-    """Left-right and up-down, each for half of the images."""
+    """Left-right and up-down, each for half of the images; the only change for volumes."""
     rotate: float = 0.0
     """Degrees, 0..180: the angle is drawn from -rotate..rotate."""
     shift: float = 0.0
@@ -81,8 +81,8 @@ def augment(
     does not change the angles. torch's global generator is left as it was.
 
     Args:
-        images: ``(B, C, H, W) float32`` in 0..1.
-        masks: ``(B, H, W)`` integer labels, on the same device.
+        images: ``(B, C, H, W) float32`` in 0..1; volumes ``(B, C, D, H, W)`` can be flipped.
+        masks: ``(B, H, W)`` integer labels, on the same device; ``(B, D, H, W)`` of volumes.
         augmentation: the strengths.
         generator: where the randomness comes from.
 
@@ -91,9 +91,11 @@ def augment(
         everything is off.
 
     Raises:
-        ValueError: for shapes or dtypes that do not fit.
+        ValueError: for shapes or dtypes that do not fit, or for anything but flips of volumes.
     """
     _check_batch(images, masks)
+    if images.ndim == 5 and (augmentation.warps or augmentation.recolours):
+        raise ValueError(f"volumes can be flipped and nothing else; got {augmentation}")
     random = {"generator": generator, "device": generator.device}
     draws = torch.rand(9, len(images), **random).to(images.device)
     control = torch.rand(len(images), 2, ELASTIC_POINTS, ELASTIC_POINTS, **random)
@@ -109,17 +111,19 @@ def augment(
         masks = _sample(masks[:, None].float(), grid, "nearest")[:, 0].to(masks.dtype)
     elif augmentation.flip:
         for coin, axis in zip(coins, (-1, -2), strict=True):
-            images = torch.where(coin[:, None, None, None], images.flip(axis), images)
-            masks = torch.where(coin[:, None, None], masks.flip(axis), masks)
+            of_case = coin.reshape(-1, *[1] * (masks.ndim - 1))
+            images = torch.where(of_case[:, None], images.flip(axis), images)
+            masks = torch.where(of_case, masks.flip(axis), masks)
     if augmentation.recolours:
         images = _recolour(images, tints, augmentation, noise_seed)
     return images, masks
 
 
 def _check_batch(images: Tensor, masks: Tensor) -> None:
-    if images.ndim != 4 or images.dtype != torch.float32:
+    if images.ndim not in (4, 5) or images.dtype != torch.float32:
         raise ValueError(
-            f"images must be (B, C, H, W) float32, got {tuple(images.shape)} {images.dtype}"
+            "images must be (B, C, H, W) float32, or (B, C, D, H, W) for volumes; "
+            f"got {tuple(images.shape)} {images.dtype}"
         )
     expected = (images.shape[0], *images.shape[2:])
     if masks.shape != expected or masks.is_floating_point() or masks.dtype == torch.bool:

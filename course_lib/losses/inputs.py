@@ -24,10 +24,17 @@ def check_labels(target: Tensor, num_classes: int) -> None:
         raise ValueError(f"target holds label {wrong}; labels must be 0..{num_classes - 1}")
 
 
-def checked(logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-    """Return logits in at least float32 and the one-hot reference beside them, or raise."""
-    if logits.ndim != 4:
-        raise ValueError(f"logits must be (B, K, H, W), got shape {tuple(logits.shape)}")
+def checked(logits: Tensor, target: Tensor, *, volumes: bool = False) -> tuple[Tensor, Tensor]:
+    """Return logits in at least float32 and the one-hot reference beside them, or raise.
+
+    Args:
+        logits: ``(B, K, H, W)``; with ``volumes`` also ``(B, K, D, H, W)``.
+        target: integer labels, the same without K.
+        volumes: whether the loss can take volumes.
+    """
+    if logits.ndim != 4 and not (volumes and logits.ndim == 5):
+        more = "; those of volumes are (B, K, D, H, W)" if volumes else ""
+        raise ValueError(f"logits must be (B, K, H, W), got shape {tuple(logits.shape)}{more}")
     batch, channels, *size = logits.shape
     if channels == 1 and target.shape == logits.shape:
         target = target[:, 0]

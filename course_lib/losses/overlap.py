@@ -1,4 +1,8 @@
-"""Losses that compare probabilities with the reference pixel by pixel or by their overlap."""
+"""Losses that compare probabilities with the reference pixel by pixel or by their overlap.
+
+Dice, cross-entropy, their sum and focal loss take volumes as well: logits ``(B, K, D, H, W)`` with
+labels ``(B, D, H, W)``, where voxels are meant by pixels.
+"""
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +35,7 @@ def dice_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
         >>> round(float(dice_loss(torch.zeros(1, 1, 2, 2), torch.ones(1, 2, 2, dtype=int))), 4)
         0.2857
     """
-    return _soft_dice(*checked(logits, target), smooth)
+    return _soft_dice(*checked(logits, target, volumes=True), smooth)
 
 
 def cross_entropy_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -52,7 +56,7 @@ def cross_entropy_loss(logits: Tensor, target: Tensor) -> Tensor:
         >>> round(float(cross_entropy_loss(logits, target)), 4)  # ln 3
         1.0986
     """
-    return _cross_entropy(*checked(logits, target))
+    return _cross_entropy(*checked(logits, target, volumes=True))
 
 
 def dice_ce_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
@@ -69,7 +73,7 @@ def dice_ce_loss(logits: Tensor, target: Tensor, smooth: float = 1.0) -> Tensor:
     Raises:
         ValueError: as :func:`dice_loss`.
     """
-    logits, reference = checked(logits, target)
+    logits, reference = checked(logits, target, volumes=True)
     return _soft_dice(logits, reference, smooth) + _cross_entropy(logits, reference)
 
 
@@ -157,7 +161,7 @@ def focal_loss(logits: Tensor, target: Tensor, gamma: float = 2.0) -> Tensor:
     """
     if not gamma >= 0:
         raise ValueError(f"gamma must be 0 or greater, got {gamma}")
-    logits, reference = checked(logits, target)
+    logits, reference = checked(logits, target, volumes=True)
     if logits.shape[1] == 1:  # sigmoid(z) is the softmax of (0, z)
         logits = torch.cat([torch.zeros_like(logits), logits], dim=1)
         reference = torch.cat([1 - reference, reference], dim=1)
@@ -216,8 +220,9 @@ def _soft_dice(logits: Tensor, reference: Tensor, smooth: float) -> Tensor:
     if not smooth > 0:
         raise ValueError(f"smooth must be greater than 0, got {smooth}")
     probabilities = probabilities_of(logits)
-    overlap = (probabilities * reference).sum((2, 3))
-    size = probabilities.sum((2, 3)) + reference.sum((2, 3))
+    space = tuple(range(2, logits.ndim))
+    overlap = (probabilities * reference).sum(space)
+    size = probabilities.sum(space) + reference.sum(space)
     return (1 - (2 * overlap + smooth) / (size + smooth)).mean()
 
 

@@ -43,10 +43,16 @@ def evaluate(
         class, raw values; distances in ``data.unit``.
 
     Raises:
-        ValueError: for a threshold out of range or a net whose channels do not fit the classes.
+        ValueError: for a threshold out of range, a net whose channels do not fit the classes, or
+            a set of volumes.
     """
     if not 0 < threshold < 1:
         raise ValueError(f"threshold must be between 0 and 1, got {threshold}")
+    if data.all_images.ndim != 4:
+        raise ValueError(
+            f"{data.name} holds volumes, whose distances are not measured; overlaps do not mind "
+            "the layout: metrics.dice(prediction.reshape(-1, width), mask.reshape(-1, width))"
+        )
     targets = [data.mask_full(i) for i in range(len(data))]
     predictions = []
     for probabilities in _batches(net, data, pick_device(device), batch):
@@ -76,12 +82,14 @@ def predict(
 
     Args:
         net: ``(B, C, H, W)`` float to logits ``(B, K, H, W)``.
-        images: ``(N, C, H, W)``, array or tensor: uint8, or float in 0..1; or a data set.
+        images: ``(N, C, H, W)``, or ``(N, C, D, H, W)`` of volumes, array or tensor: uint8, or
+            float in 0..1; or a data set.
         device: ``"auto"`` takes cuda, then mps, then cpu.
         batch: images at a time.
 
     Returns:
-        ``(N, K, H, W)`` float32 on the CPU: sigmoid for K = 1, else softmax over K.
+        ``(N, K, H, W)`` or ``(N, K, D, H, W)`` float32 on the CPU: sigmoid for K = 1, else softmax
+        over K.
 
     Raises:
         ValueError: for images of another shape.
@@ -131,8 +139,10 @@ def _reader(source, device: torch.device):
     if hasattr(source, "batch"):
         everything = range(len(source))
         return lambda part: source.batch(everything[part], device)[0]
-    if len(source.shape) != 4:
-        raise ValueError(f"images must be (N, C, H, W), got shape {tuple(source.shape)}")
+    if len(source.shape) not in (4, 5):
+        raise ValueError(
+            f"images must be (N, C, H, W) or (N, C, D, H, W), got shape {tuple(source.shape)}"
+        )
 
     def read(part: slice) -> Tensor:
         chosen = source[part]

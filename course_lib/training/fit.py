@@ -65,8 +65,9 @@ def fit(
     a folder that all see.
 
     Args:
-        net: ``(B, C, H, W)`` float to logits ``(B, K, H, W)``; K = 1 for a binary task. It is moved
-            to the device, and is in evaluation mode afterwards.
+        net: ``(B, C, H, W)`` float to logits ``(B, K, H, W)``, for data sets of volumes ``(B, C, D,
+            H, W)`` to ``(B, K, D, H, W)``; K = 1 for a binary task. It is moved to the device, and
+            is in evaluation mode afterwards.
         train: data set to learn from, see :class:`course_lib.data.prepared.Dataset`.
         validation: data set that decides which epoch is best and when to stop.
         protocol: how; see :class:`Protocol`.

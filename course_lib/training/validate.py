@@ -33,12 +33,17 @@ def dice_of_images(logits: Tensor, masks: Tensor, num_classes: int) -> Tensor:
     """Return the Dice ``(B, num_classes - 1)`` float32 of every image and foreground class.
 
     A class that neither the prediction nor the mask has scores 1, one that only one has 0.
+
+    Args:
+        logits: ``(B, K, H, W)``, or ``(B, K, D, H, W)`` of volumes.
+        masks: integer labels, the same without K.
+        num_classes: labels including the background.
     """
     labels = (logits[:, 0] > 0).long() if logits.shape[1] == 1 else logits.argmax(1)
     dice = []
     for k in range(1, num_classes):
-        predicted, wanted = labels == k, masks == k
-        size = predicted.sum((1, 2)) + wanted.sum((1, 2))
-        overlap = 2 * (predicted & wanted).sum((1, 2))
+        predicted, wanted = (labels == k).flatten(1), (masks == k).flatten(1)
+        size = predicted.sum(1) + wanted.sum(1)
+        overlap = 2 * (predicted & wanted).sum(1)
         dice.append(torch.where(size > 0, overlap / size.clamp(min=1), 1.0))
     return torch.stack(dice, 1)

@@ -257,6 +257,21 @@ def test_strengths_out_of_range_are_refused(options, message):
         Augmentation(**options)
 
 
+def test_volumes_are_flipped_slice_by_slice_and_nothing_else():
+    volumes = torch.rand(16, 1, 3, 8, 10, generator=seeded(7))
+    masks = torch.randint(0, 4, (16, 3, 8, 10), generator=seeded(8))
+    flip = Augmentation(flip=True)
+    new_volumes, new_masks = augment(volumes, masks, flip, seeded())
+    for depth in range(3):  # the same draws, so every slice is flipped as an image would be
+        expected = augment(volumes[:, :, depth], masks[:, depth], flip, seeded())
+        assert torch.equal(new_volumes[:, :, depth], expected[0])
+        assert torch.equal(new_masks[:, depth], expected[1])
+    assert augment(volumes, masks, Augmentation(), seeded())[0] is volumes
+    for changes in ({"rotate": 5}, {"noise": 0.1}):
+        with pytest.raises(ValueError, match="volumes can be flipped and nothing else"):
+            augment(volumes, masks, Augmentation(**changes), seeded())
+
+
 def test_batches_that_do_not_fit_are_refused():
     images, masks = batch()
     for wrong in (images[0], (255 * images).byte()):

@@ -336,3 +336,35 @@ def test_wrong_arguments_are_refused():
         losses.distance_map(np.zeros((4, 4), int))
     with pytest.raises(ValueError, match="label 2"):
         losses.distance_map(np.full((1, 4, 4), 2))
+
+
+# Volumes
+
+
+@pytest.mark.parametrize("name", WITH_TARGET)
+@pytest.mark.parametrize("classes", [1, 3])
+def test_a_volume_scores_as_its_slices_laid_under_one_another(name, classes):
+    rng = torch.Generator().manual_seed(3)
+    logits = torch.randn(2, classes, 4, 5, 6, generator=rng, dtype=torch.float64)
+    target = torch.randint(max(2, classes), (2, 4, 5, 6), generator=rng)
+    flat = WITH_TARGET[name](logits.reshape(2, classes, 20, 6), target.reshape(2, 20, 6))
+    torch.testing.assert_close(WITH_TARGET[name](logits, target), flat)
+
+
+def test_dice_of_a_volume_is_monai_s(monai_losses):
+    rng = torch.Generator().manual_seed(4)
+    logits = torch.randn(2, 3, 4, 5, 6, generator=rng)
+    target = torch.randint(3, (2, 4, 5, 6), generator=rng)
+    theirs = monai_losses.DiceLoss(
+        softmax=True, to_onehot_y=True, smooth_nr=1.0, smooth_dr=1.0, include_background=True
+    )
+    torch.testing.assert_close(losses.dice_loss(logits, target), theirs(logits, target[:, None]))
+
+
+def test_losses_of_images_alone_say_so():
+    logits, target = torch.zeros(1, 1, 4, 4, 4), torch.zeros(1, 4, 4, 4, dtype=torch.int64)
+    for loss in (losses.pixel_cross_entropy, losses.laplacian_boundary_loss):
+        with pytest.raises(ValueError, match=r"logits must be \(B, K, H, W\), got"):
+            loss(logits, target)
+    with pytest.raises(ValueError, match=r"those of volumes are \(B, K, D, H, W\)$"):
+        losses.dice_loss(logits[0, 0], target[0])
