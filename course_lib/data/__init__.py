@@ -5,5 +5,6 @@
 - ``images``: one image or mask file in, one checked array out.
 - ``resize``: how images and masks change their size.
 - ``phantoms``: generated images whose difficulty is known.
+- ``volumes``: NIfTI files in, arrays of volumes out.
 - ``transforms``: augmentation and normalisation of batches.
 """
