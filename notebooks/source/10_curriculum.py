@@ -800,8 +800,9 @@ for name, d in pairs.items():
     print(f"live, {name:<7}", ", ".join(f"{value:+.3f}" for value in d))
 
 # %% [markdown]
-# With two seeds the interval has one degree of freedom, and t is 12.7: it is so wide that
-# nothing can be shown, whatever the two numbers look like. That is not a flaw of the
+# With two seeds there is one degree of freedom and t is 12.7, so that the half width is
+# 6.4 times the distance between the two differences: nearly always too wide to show
+# anything, and narrow only when two numbers happen to be alike. That is not a flaw of the
 # interval. It is what two seeds know.
 #
 # ## 6. The map
