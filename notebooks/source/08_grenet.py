@@ -404,10 +404,10 @@ for k, share in enumerate(shares, start=1):
 # %% tags=["widget"]
 places = np.linspace(0, len(order) - 1, 6).astype(int)
 CASES = [int(order[place]) for place in places]  # by area, small to large
-first = 1 + int(np.argmax([lessons[0][k].sum() / areas[k] for k in CASES]))
+easiest = 1 + int(np.argmax([lessons[0][k].sum() / areas[k] for k in CASES]))
 
 
-def curriculum_view(case=first, threshold=threshold):
+def curriculum_view(case=easiest, threshold=threshold):
     row = CASES[case - 1]
     one = [logits[row : row + 1] for logits in outputs]
     masks = pixel_curricula(
@@ -544,14 +544,15 @@ with torch.inference_mode():
         name: np.stack([sure(one) for one in net.cpu().forward_stages(x)])
         for name, net in nets.items()
     }  # each (T, cases, H, W)
+chosen = CASES[easiest - 1]
 figures.show(
     *drawing.steps(
-        {name: maps[:, middle] for name, maps in said.items()},
-        target=marked[middle],
+        {name: maps[:, chosen] for name, maps in said.items()},
+        target=marked[chosen],
         title="Does a later step say something else?",
     ),
-    caption=f"Probabilities of step 1 to T, {which}, the test case of middle "
-    f"size, seed {seed}. White: reference.",
+    caption=f"Probabilities of step 1 to T, {which}, the case that "
+    f"section 3 started with, seed {seed}. White: reference.",
     key=True,
 )
 hidden, shown = marked & ~lessons[0], lessons[0]
@@ -635,8 +636,8 @@ figures.show(
 
 # %% tags=["figure", "nbval-ignore-output"]
 with torch.inference_mode():
-    maps = nets["curricula"].forward_features(x[middle : middle + 1])
-centre = np.argwhere(marked[middle]).mean(0)
+    maps = nets["curricula"].forward_features(x[chosen : chosen + 1])
+centre = np.argwhere(marked[chosen]).mean(0)
 reads = [name[:-2] for name in maps if name.endswith("_i")]
 gates = {}
 for gate, name in (("i", "input"), ("f", "forget"), ("o", "output")):
