@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
 
 from course_lib import figures
 from course_lib.drawing.curriculum import draws
@@ -11,7 +12,8 @@ LET_IN = (0.5, 0.75, 1.0)
 def test_a_cell_a_case_and_epoch_and_the_step_of_the_pacing_over_them():
     fig, alt = draws(COUNTS, LET_IN, title="T")
     left, right = fig.axes
-    assert np.array_equal(left.images[0].get_array(), np.minimum(COUNTS, 3))
+    tones = [to_rgb(tone) for tone in (figures.PAPER, *figures.ACCENTS)]
+    assert np.array_equal(left.images[0].get_array(), np.array(tones)[np.minimum(COUNTS, 3)])
     step = next(patch for patch in left.patches if hasattr(patch, "get_data"))
     assert list(step.get_data().values) == [2.5, 3.5, 4.5]  # the upper edges of ranks 2, 3, 4
     assert [bar.get_width() for bar in right.patches] == [4, 4, 3, 5]

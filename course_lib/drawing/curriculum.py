@@ -36,13 +36,10 @@ def draws(counts: np.ndarray, fractions: Sequence[float], *, title: str) -> tupl
     if cases > _MOST:
         raise ValueError(f"{cases} cases: at most {_MOST} can be told apart")
     fig, (left, right) = figures.new(1, 2, width_ratios=[3, 1], title=title, sharey=True)
-    shades = colors.ListedColormap([PAPER, *ACCENTS])
+    shades = np.array([colors.to_rgb(tone) for tone in (PAPER, *ACCENTS)])
     reach = (0.5, epochs + 0.5, 0.5, cases + 0.5)
     left.imshow(
-        np.minimum(counts, 3),
-        cmap=shades,
-        vmin=-0.5,
-        vmax=3.5,
+        shades[np.minimum(counts, 3)],
         aspect="auto",
         origin="lower",
         interpolation="nearest",
