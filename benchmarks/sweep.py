@@ -1,6 +1,7 @@
 """What a second worker brings to a sweep, and what the sweep adds to a run.
 
-Equal runs of one thread each (notebook 03 in the profile smoke, one a seed) are made by the command
+Equal runs of one thread each (notebook 03 in the profile smoke with a net of base 32, so that most
+of a run is training, as in real sweeps; one a seed) are made by the command
 `course sweep` with one worker and with two, each time in a fresh folder, in turns. Reported: the
 ratio of the commands' times, from start to end; and what a run takes beyond the notebook itself,
 which papermill executes in a process of its own: start of the command and its workers, digests,
@@ -26,6 +27,7 @@ SWEEP = """title = "Equal runs"
 question = "How long does it take?"
 notebook = "03"
 record = "dice_mean"
+fixed = {{ base = 32 }}
 seeds = {seeds}
 """
 
@@ -60,6 +62,7 @@ def measure(runs: int, rounds: int) -> dict:
         "runs": runs,
         "rounds": rounds,
         "speed_up": round(float(walls[1] / walls[2]), 3),
+        "seconds_of_all_sweeps": [[s["jobs"], round(s["wall"], 1)] for s in sweeps],
         "seconds_one_worker": round(float(walls[1]), 1),
         "seconds_two_workers": round(float(walls[2]), 1),
         "seconds_added_to_a_run": round(float(np.median(added)), 2),
