@@ -16,8 +16,6 @@ from course_lib.cli.sweep.design import Sweep
 
 ANSWER = 15  # seconds that a scheduler has to answer, and to show a first worker
 CONFIG = {
-    # a run waits at the scheduler for a free worker: handed out ahead, it waits behind a long one
-    "distributed.scheduler.worker-saturation": 1.0,
     # a run takes seconds to days, so nobody needs to look fifty times a second
     "distributed.worker.profile.enabled": False,
     "distributed.admin.tick.interval": "1s",
