@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,8 +62,30 @@ def drive(client: Client, state: State, show: Callable[[State], None]) -> None:
     """
     topic = f"course-sweep-{secrets.token_hex(8)}"
     client.subscribe_topic(topic, lambda event: _note(state, event[1]))
-    futures = {}
-    for run in state.left():
+    waiting = deque(state.left())
+    futures: dict = {}
+    clock = _Clock()
+    _hand_out(client, state, topic, waiting, futures)
+    while futures:
+        for future in _ended(client, list(futures)):
+            _settle(state, futures.pop(future), future)
+        _hand_out(client, state, topic, waiting, futures)
+        show(state)
+        clock.write(state)
+
+
+def _hand_out(client: Client, state: State, topic: str, waiting: deque, futures: dict) -> None:
+    """Order as many runs as there are free places: dask binds more to a worker ahead of time.
+
+    A run that waits behind a long one, while another worker idles, costs the sweep a whole turn.
+    """
+    try:
+        places = client.nthreads()
+    except (OSError, TimeoutError) as error:
+        raise ConnectionError("the scheduler went away") from error
+    state.workers = len(places)
+    while waiting and len(futures) < max(1, sum(places.values())):
+        run = waiting.popleft()
         order = planned.order(state.sweep, run, state.folder, topic)
         name = f"{run.key}-{topic}"  # two sweeps on one scheduler are two sets of tasks
         resources = {"GPU": state.sweep.gpus} if state.sweep.gpus else None
@@ -70,13 +93,6 @@ def drive(client: Client, state: State, show: Callable[[State], None]) -> None:
             task.make, order, key=name, retries=RETRIES, resources=resources, pure=False
         )
         futures[future] = run
-    state.workers = len(client.nthreads())
-    clock = _Clock()
-    while futures:
-        for future in _ended(client, list(futures)):
-            _settle(state, futures.pop(future), future)
-        show(state)
-        clock.write(state)
 
 
 def _note(state: State, message: dict) -> None:
