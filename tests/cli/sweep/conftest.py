@@ -82,7 +82,7 @@ def start(*arguments, **environment):
     )
 
 
-def finish(process, seconds=120):
+def finish(process, seconds=300):
     """Wait for a process; returns its exit code and all that it said."""
     text, _ = process.communicate(timeout=seconds)
     return process.returncode, text
