@@ -5,7 +5,7 @@ BIN := .venv/bin
 TORCH_INDEX ?= --extra-index-url https://download.pytorch.org/whl/cpu
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock
 
-.PHONY: install course test lab build lint lock clean
+.PHONY: install course test bench lab build lint lock clean
 
 install: .venv/installed
 
@@ -21,6 +21,9 @@ course: install
 
 test: install
 	$(BIN)/python tests/run_all.py
+
+bench: install
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks --small --out runs/bench
 
 lab: install
 	$(BIN)/course work

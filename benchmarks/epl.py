@@ -6,19 +6,17 @@ the forward passes, wall time and CPU time (medians of the rounds' own ratios), 
 the most expensive of a batch's losses keeps for its backward pass. CPU time is the steadier one on
 a busy machine.
 
-    OMP_NUM_THREADS=1 python benchmarks/epl.py --out result.json
+    OMP_NUM_THREADS=1 python -m benchmarks.epl --json result.json
 """
 
-import argparse
-import time
-from pathlib import Path
-
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from course_lib import losses, models, records, training
+from benchmarks import common
+from course_lib import losses, models, training
 from course_lib.training.update import Forward
 
 CASES = {
@@ -46,12 +44,12 @@ class Run:
 
     def update(self) -> np.ndarray:
         """Make the updates of one batch and return [wall, CPU] seconds."""
-        begun = np.array([time.perf_counter(), time.process_time()])
+        begun = common.now()
         for loss in self.losses():
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             self.optimiser.step()
-        return np.array([time.perf_counter(), time.process_time()]) - begun
+        return common.now() - begun
 
     def macs(self) -> int:
         """Count the multiply-adds of the batch's forward passes."""
@@ -78,35 +76,47 @@ class Run:
         return most
 
 
-def main() -> None:
-    """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--side", type=int, default=128, help="of the images, px")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path, help="write the numbers as JSON")
-    given = parser.parse_args()
-    runs = {name: Run(*case, given.side) for name, case in CASES.items()}
+def measure(side: int, rounds: int) -> dict:
+    """Return multiply-adds, ratios of time to one loss, and kept maps of every strategy."""
+    runs = {name: Run(*case, side) for name, case in CASES.items()}
     for run in runs.values():
         run.update()  # the first one is slower
     seconds = {name: [] for name in runs}
-    for _ in range(given.rounds):
+    for _ in range(rounds):
         for name, run in runs.items():
             seconds[name].append(run.update())
-    table, reference = {}, np.array(seconds["off"])
+    found, reference = {}, np.array(seconds["off"])
     for name, run in runs.items():
         wall, cpu = np.median(np.array(seconds[name]) / reference, axis=0)
-        table[name] = {"gmac": run.macs() / 1e9, "wall": float(wall), "cpu": float(cpu)}
-        table[name]["kept"] = run.kept()
-    print("            GMAC   x off   time x off (wall, CPU)   kept MB")
-    for name, row in table.items():
-        print(
-            f"{name:8} {row['gmac']:8.2f} {row['gmac'] / table['off']['gmac']:7.2f} "
-            f"{row['wall']:12.2f} {row['cpu']:9.2f} {row['kept'] / 1e6:14.1f}"
-        )
-    if given.out:
-        about = {"command": "benchmarks/epl.py", "side": given.side, "rounds": given.rounds}
-        about |= records.environment(torch.device("cpu"))
-        records.write_json(given.out, {**about, "table": table})
+        found[name] = {"gmac": run.macs() / 1e9, "wall": float(wall), "cpu": float(cpu)}
+        found[name]["kept"] = run.kept()
+    return {"side": side, "rounds": rounds, "table": found}
+
+
+def table(result: dict) -> pd.DataFrame:
+    """Return one row a strategy."""
+    rows = [
+        {
+            "strategy": name,
+            "GMAC": row["gmac"],
+            "x off": row["gmac"] / result["table"]["off"]["gmac"],
+            "wall time x off": row["wall"],
+            "CPU time x off": row["cpu"],
+            "kept (MB)": row["kept"] / 1e6,
+        }
+        for name, row in result["table"].items()
+    ]
+    return pd.DataFrame(rows)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = common.parser(__doc__)
+    parser.add_argument("--side", type=int, default=128, help="of the images, px")
+    parser.add_argument("--rounds", type=int, default=5)
+    given = common.parse(parser, side=64, rounds=2)
+    result = measure(given.side, given.rounds)
+    common.report("epl", result, table(result), given)
 
 
 if __name__ == "__main__":

@@ -8,39 +8,30 @@ Reported: the median over pairs with its quartiles, for wall time and for CPU ti
 which other jobs on the machine disturb less. Bare against bare shows the noise. Validation and
 checkpoint come once an epoch and are stated apart.
 
-    OMP_NUM_THREADS=1 python benchmarks/loop.py --out result.json
+    OMP_NUM_THREADS=1 python -m benchmarks.loop --json result.json
 """
 
-import argparse
 import copy
-import json
 import tempfile
-import time
 from collections.abc import Callable
-from pathlib import Path
 
-import ignite
-import monai
 import numpy as np
+import pandas as pd
 import torch
 from ignite.engine import Events
 from monai.engines import SupervisedTrainer
 from monai.utils import CommonKeys
 
-from course_lib import losses, models, records, training
+from benchmarks import common
+from benchmarks.common import CPU, now
+from course_lib import losses, models, training
 from course_lib.data import phantoms, prepared
 
-CPU = torch.device("cpu")
 WARM_UP = 2  # pairs
 PROTOCOL = training.Protocol(
     optimiser="adam", schedule="cosine", epochs=1, clip=5.0, precision="float32"
 )
 Batches = list[tuple[torch.Tensor, torch.Tensor]]
-
-
-def now() -> np.ndarray:
-    """Return [wall, CPU] seconds."""
-    return np.array([time.perf_counter(), time.process_time()])
 
 
 def adam(net: torch.nn.Module) -> torch.optim.Optimizer:
@@ -176,23 +167,34 @@ def summary(seconds: np.ndarray) -> dict:
     return result
 
 
+def table(result: dict) -> pd.DataFrame:
+    """Return one row a loop."""
+    rows = [
+        {
+            "loop": name,
+            **{
+                f"{kind} {word}": times[kind][key]
+                for kind in ("wall", "cpu")
+                for word, key in (("ratio", "ratio"), ("added (ms)", "added_ms"))
+            },
+            "quartiles of wall ratio": "{:.3f} to {:.3f}".format(*times["wall"]["quartiles"]),
+        }
+        for name, times in result["loops"].items()
+    ]
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
-    """Measure and print; with --out also write the result with machine and versions."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and print."""
+    parser = common.parser(__doc__)
     parser.add_argument("--base", type=int, default=16, help="width of the U-Net")
     parser.add_argument("--size", type=int, default=64, help="px")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--updates", type=int, default=22, help="of each loop in a round")
     parser.add_argument("--rounds", type=int, default=6)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    given = common.parse(parser, base=8, size=32, rounds=2)
     result = measure(given.base, given.size, given.batch, given.updates, given.rounds)
-    print(json.dumps(result, indent=1))
-    if given.out:
-        versions = {"monai": monai.__version__, "ignite": ignite.__version__}
-        about = {"command": "benchmarks/loop.py", **result, **versions, **records.environment(CPU)}
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        records.write_json(given.out, about)
+    common.report("loop", result, table(result), given, ["monai", "pytorch-ignite"])
 
 
 if __name__ == "__main__":

@@ -3,22 +3,19 @@
 Both get the same pairs and compute both numbers with the same definition; the largest difference
 between the results is printed beside the times.
 
-    OMP_NUM_THREADS=1 python benchmarks/metrics.py --pairs 40 --out result.json
+    OMP_NUM_THREADS=1 python -m benchmarks.metrics --pairs 40 --json result.json
 """
 
-import argparse
-import json
 import time
 import warnings
-from pathlib import Path
 
-import monai
 import numpy as np
-import scipy
+import pandas as pd
 import torch
 from monai.metrics import compute_hausdorff_distance, compute_surface_dice
 from scipy.ndimage import gaussian_filter
 
+from benchmarks import common
 from course_lib.metrics import distances
 
 SIZES = ((64, 64), (128, 128), (256, 256), (512, 767))
@@ -84,24 +81,25 @@ def compare(make, size: tuple[int, int], pairs: int, seed: int) -> dict:
     }
 
 
+def table(result: dict) -> pd.DataFrame:
+    """Return one row a kind of masks and size."""
+    rows = [{**row, "size": "{} x {}".format(*row["size"])} for row in result["rows"]]
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
-    """Print one line a mask kind and size, and write them as JSON if asked."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and print."""
+    parser = common.parser(__doc__)
     parser.add_argument("--pairs", type=int, default=40)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path)
-    options = parser.parse_args()
+    given = common.parse(parser, pairs=5)
     torch.set_num_threads(1)
     warnings.filterwarnings("ignore", ".*always_return_as_numpy.*", FutureWarning)
-    rows = []
-    for make in (blobs, lesion):
-        for size in SIZES:
-            rows.append(compare(make, size, options.pairs, options.seed))
-            print(json.dumps(rows[-1]), flush=True)
-    versions = {"monai": monai.__version__, "scipy": scipy.__version__, "numpy": np.__version__}
-    result = {"benchmark": "metrics", "threads": 1, "versions": versions, "rows": rows}
-    if options.out:
-        options.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    rows = [
+        compare(make, size, given.pairs, given.seed) for make in (blobs, lesion) for size in SIZES
+    ]
+    result = {"seed": given.seed, "rows": rows}
+    common.report("metrics", result, table(result), given, ["monai"])
 
 
 if __name__ == "__main__":

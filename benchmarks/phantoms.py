@@ -2,12 +2,14 @@
 
 CPU time of this process counts, so that other jobs on the machine do not.
 
-    OMP_NUM_THREADS=1 python benchmarks/phantoms.py
+    OMP_NUM_THREADS=1 python -m benchmarks.phantoms --json result.json
 """
 
-import argparse
 import time
 
+import pandas as pd
+
+from benchmarks import common
 from course_lib.data import phantoms
 
 SIZES = (32, 64, 128, 256, 512)
@@ -26,16 +28,32 @@ def images_per_second(look: str, size: int, seconds: float) -> float:
     return sorted(rates)[len(rates) // 2]
 
 
+def measure(sizes: list[int], seconds: float) -> dict:
+    """Return images a second (median over batches) of every look, by size."""
+    looks = {
+        look: {str(size): round(images_per_second(look, size, seconds), 1) for size in sizes}
+        for look in ("mixed", *phantoms.LOOKS)
+    }
+    return {"measure": "images a CPU second", "seconds": seconds, "looks": looks}
+
+
+def table(result: dict) -> pd.DataFrame:
+    """Return one row a look."""
+    rows = [
+        {"look": look, **{f"{size} px (images/s)": rate for size, rate in rates.items()}}
+        for look, rates in result["looks"].items()
+    ]
+    return pd.DataFrame(rows)
+
+
 def main() -> None:
-    """Print a Markdown table of images a second (median over batches)."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and print."""
+    parser = common.parser(__doc__)
     parser.add_argument("--seconds", type=float, default=1.0, help="least time for a cell")
-    seconds = parser.parse_args().seconds
-    print("| look | " + " | ".join(f"{size} px" for size in SIZES) + " |")
-    print("|---" * (len(SIZES) + 1) + "|")
-    for look in ("mixed", *phantoms.LOOKS):
-        rates = [images_per_second(look, size, seconds) for size in SIZES]
-        print(f"| {look} | " + " | ".join(f"{rate:.0f}" for rate in rates) + " |", flush=True)
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="px")
+    given = common.parse(parser, seconds=0.1, sizes=SIZES[:3])
+    result = measure(given.sizes, given.seconds)
+    common.report("phantoms", result, table(result), given)
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 Two views: the test cases in thirds of difficulty (overall and inside each look), and pairs, the
 same cases with one factor at 0, 0.5 and 1 while the other four stay at 0.5.
 
-    OMP_NUM_THREADS=1 python benchmarks/phantoms_difficulty.py --out result.json
+    OMP_NUM_THREADS=1 python -m benchmarks.phantoms_difficulty --json result.json
 """
 
 import argparse
@@ -112,7 +112,7 @@ def main() -> None:
     parser.add_argument("--nets", type=int, default=3, help="nets, each with its own cases")
     parser.add_argument("--first-seed", type=int, default=7000, help="seeds follow from this one")
     parser.add_argument("--machine", default="", help="a line on the machine")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     start = time.perf_counter()
     first = args.first_seed
@@ -131,10 +131,10 @@ def main() -> None:
         same = dict.fromkeys(FACTORS, level)
         made = phantoms.generate(args.pairs, seed=seeds["pairs"], **options, **same)
         ends[f"all factors {level}"] = round(float(np.mean([score(net, made) for net in nets])), 4)
-    settings = {k: v for k, v in vars(args).items() if k not in ("out", "machine", "first_seed")}
+    settings = {k: v for k, v in vars(args).items() if k not in ("json", "machine", "first_seed")}
     result = {
         "question": "Does Dice fall as the known difficulty of the phantoms rises?",
-        "command": "python benchmarks/phantoms_difficulty.py",
+        "command": "python -m benchmarks.phantoms_difficulty",
         "settings": settings
         | {
             "batch": 16,
@@ -157,8 +157,8 @@ def main() -> None:
         "paired_cases_by_look": made.cases.look.value_counts().sort_index().to_dict(),
         **ends,
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    args.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,11 +2,11 @@
 
 One split is two trainings of the same net, judged on the same test images. From each of some
 fields two tiles are tested; two other tiles of the same fields are in training ("in") or are
-replaced by two tiles of as many other fields of the same kind ("out"). The number of training
+replaced by two tiles of as many other fields of the same kind ("json"). The number of training
 images, the number of fields in training, the initial weights and the updates are equal.
 
     course data prepare nuclei --from stage1_train.zip --size 64
-    OMP_NUM_THREADS=1 python benchmarks/siblings.py --data data/nuclei-64 --out result.json
+    OMP_NUM_THREADS=1 python -m benchmarks.siblings --data data/nuclei-64 --json result.json
 """
 
 import argparse
@@ -82,7 +82,7 @@ def one_split(data, args: argparse.Namespace, seed: int) -> dict:
     parts = draw(data.cases, args.fields, np.random.default_rng(seed))
     test = data.subset(parts["test"])
     dice = {}
-    for arm, rest in (("in", "siblings"), ("out", "strangers")):
+    for arm, rest in (("in", "siblings"), ("json", "strangers")):
         net = train(data, parts[rest] + parts["common"], args, seed)
         table = training.evaluate(net, test, device="cpu")
         dice[arm] = metrics.fill_empty(table).dice.to_numpy()
@@ -90,7 +90,7 @@ def one_split(data, args: argparse.Namespace, seed: int) -> dict:
     row = {"seed": seed, "n_test": len(test), "n_fields": int(test.cases.group.nunique())}
     row["n_train"] = len(parts["siblings"] + parts["common"])
     row |= {f"dice_{arm}": round(float(values.mean()), 4) for arm, values in dice.items()}
-    difference = dice["in"] - dice["out"]
+    difference = dice["in"] - dice["json"]
     row["difference"] = round(float(difference.mean()), 4)
     row["n_stained"] = int(stained.sum())
     for name, chosen in (("stained", stained), ("gray", ~stained)):
@@ -103,7 +103,7 @@ def summary(rows: list[dict]) -> dict:
     """Means over the splits; the paired difference with Student's t interval."""
     table = pd.DataFrame(rows)
     low, high = metrics.t_interval(table.difference)
-    found = {f"dice_{arm}": round(float(table[f"dice_{arm}"].mean()), 4) for arm in ("in", "out")}
+    found = {f"dice_{arm}": round(float(table[f"dice_{arm}"].mean()), 4) for arm in ("in", "json")}
     found["difference"] = round(float(table.difference.mean()), 4)
     return found | {"interval": [round(low, 4), round(high, 4)], "n_splits": len(table)}
 
@@ -121,17 +121,17 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=5, help="splits, each with its own seed")
     parser.add_argument("--first-seed", type=int, default=0, help="seeds follow from this one")
     parser.add_argument("--machine", default="", help="a line on the machine")
-    parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
     args = parser.parse_args()
     start = time.process_time()
     data = prepared.open(args.data).resized(args.size)
     seeds = range(args.first_seed, args.first_seed + args.splits)
     rows = [one_split(data, args, seed) for seed in seeds]
-    hidden = ("data", "out", "machine", "first_seed")
+    hidden = ("data", "json", "machine", "first_seed")
     settings = {name: value for name, value in vars(args).items() if name not in hidden}
     result = {
         "question": "Does Dice rise when other tiles of the test images' fields are in training?",
-        "command": "python benchmarks/siblings.py",
+        "command": "python -m benchmarks.siblings",
         "data": {"name": data.name, "digest": data.digest, "cases": len(data)},
         "settings": settings
         | {
@@ -154,8 +154,8 @@ def main() -> None:
         "commit": records.git_commit(),
         "cpu_seconds": round(time.process_time() - start),
     }
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    records.write_json(args.out, result)
+    args.json.parent.mkdir(parents=True, exist_ok=True)
+    records.write_json(args.json, result)
 
 
 if __name__ == "__main__":

@@ -6,22 +6,20 @@ image, nearest for the mask, reflected at the border. kornia does it step by ste
 its ``remap`` with our field. Every round runs both, in alternating order; the ratio is taken round
 by round. Times are CPU seconds of this process, which other jobs on the machine disturb less.
 
-    OMP_NUM_THREADS=1 python benchmarks/transforms.py --out result.json
+    OMP_NUM_THREADS=1 python -m benchmarks.transforms --json result.json
 """
 
-import argparse
-import json
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-import kornia
 import numpy as np
+import pandas as pd
 import torch
 from kornia import augmentation as K
 from kornia.geometry.transform import remap
 from torch import Tensor
 
+from benchmarks import common
 from course_lib.data.transforms import ELASTIC_POINTS, Augmentation, augment, elastic_field
 
 STEPS = {
@@ -104,44 +102,32 @@ def compare(augmentation: Augmentation, size: int, batch: int, rounds: int) -> d
         "ours_ms": 1000 * float(np.median(times["ours"])),
         "kornia_ms": 1000 * float(np.median(times["kornia"])),
         "ratio": float(middle),
-        "ratio_low": float(low),
-        "ratio_high": float(high),
+        "quartiles": [float(low), float(high)],
     }
+
+
+def table(result: dict) -> pd.DataFrame:
+    """Return one row a set of steps."""
+    rows = [
+        {**row, "quartiles": "{:.2f} to {:.2f}".format(*row["quartiles"])} for row in result["rows"]
+    ]
+    return pd.DataFrame(rows)
 
 
 def main() -> None:
-    """Print a table and, on request, write it as JSON."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and print."""
+    parser = common.parser(__doc__)
     parser.add_argument("--size", type=int, default=128, help="pixels a side")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--out", type=Path, help="JSON file to write")
-    options = parser.parse_args()
-    table = {
-        name: compare(augmentation, options.size, options.batch, options.rounds)
+    given = common.parse(parser, rounds=5)
+    rows = [
+        {"steps": name, **compare(augmentation, given.size, given.batch, given.rounds)}
         for name, augmentation in STEPS.items()
-    }
-    threads = torch.get_num_threads()
-    print(
-        f"batch {options.batch} of 3x{options.size}x{options.size} with masks, {threads} thread, "
-        f"torch {torch.__version__}, kornia {kornia.__version__}, {options.rounds} rounds, CPU time"
-    )
-    for name, row in table.items():
-        print(
-            f"{name:24} ours {row['ours_ms']:6.2f} ms   kornia {row['kornia_ms']:6.2f} ms   "
-            f"ratio {row['ratio']:.2f} ({row['ratio_low']:.2f} to {row['ratio_high']:.2f})"
-        )
-    if options.out:
-        setting = {
-            "size": options.size,
-            "batch": options.batch,
-            "rounds": options.rounds,
-            "threads": threads,
-            "torch": torch.__version__,
-            "kornia": kornia.__version__,
-        }
-        text = json.dumps({"setting": setting, "table": table}, indent=2)
-        options.out.write_text(text + "\n", encoding="utf-8")
+    ]
+    setting = {"size": given.size, "batch": given.batch, "rounds": given.rounds}
+    result = {"ratio": "kornia over ours", **setting, "rows": rows}
+    common.report("transforms", result, table(result), given)
 
 
 if __name__ == "__main__":

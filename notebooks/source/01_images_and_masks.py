@@ -789,8 +789,8 @@ for row in records.finish():
 #
 #   ```
 #   course data prepare nuclei --from stage1_train.zip --size 64
-#   python benchmarks/siblings.py --data nuclei-64 --updates 1200 \
-#       --out runs/siblings-1200.json
+#   python -m benchmarks.siblings --data nuclei-64 --updates 1200 \
+#       --json runs/siblings-1200.json
 #   ```
 #
 # References: Caicedo et al., *Nature Methods* 16 (2019), for the nuclei; Al-Dhabyani et
