@@ -1,5 +1,6 @@
 """Metrics on masks: counts -> scores of one case -> table of cases -> summary with interval."""
 
+from course_lib.metrics.calibration import Reliability, calibration_error, reliability
 from course_lib.metrics.distances import boundary, boundary_distances, hausdorff, hd95, nsd
 from course_lib.metrics.intervals import bootstrap_interval, t_interval
 from course_lib.metrics.overlap import (
@@ -35,6 +36,7 @@ __all__ = [
     "Counts",
     "Difference",
     "PrecisionRecallCurve",
+    "Reliability",
     "RocCurve",
     "accuracy",
     "auc",
@@ -42,6 +44,7 @@ __all__ = [
     "bootstrap_interval",
     "boundary",
     "boundary_distances",
+    "calibration_error",
     "counts",
     "dice",
     "evaluate_cases",
@@ -57,6 +60,7 @@ __all__ = [
     "precision",
     "precision_recall_curve",
     "recall",
+    "reliability",
     "roc_curve",
     "specificity",
     "summarise",
