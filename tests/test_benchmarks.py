@@ -8,8 +8,10 @@ import sys
 import numpy as np
 import pandas as pd
 
-from benchmarks import common, course, sampler
+from benchmarks import common, course, phantoms, sampler
 from benchmarks.__main__ import NAMES, page
+from course_lib import records
+from course_lib.cli import readme
 
 
 def test_small_sizes_take_the_place_of_defaults_and_give_way_to_what_is_asked(monkeypatch):
@@ -98,3 +100,21 @@ def test_the_page_has_a_table_of_every_benchmark(tmp_path):
 
 def test_the_six_benchmarks_are_those_of_the_page(root):
     assert all((root / "benchmarks" / f"{name}.py").is_file() for name in NAMES)
+
+
+def test_the_readme_can_tell_what_the_benchmarks_write(tmp_path):
+    write_run(tmp_path / "a", "00_start_here", 90.0, 400.0)
+    said = readme.COSTS["course"][1](course.measure(tmp_path))
+    assert said == "1 in 2 minutes, at most 400 MB"
+    said = readme.COSTS["sampler"][1](sampler.measure([20, 30], rounds=1))
+    assert "for 30 cases" in said
+    said = readme.COSTS["phantoms"][1](phantoms.measure([128], seconds=0.0))
+    assert said.endswith("images a second")
+
+
+def test_the_readme_says_what_was_committed(root):
+    text = (root / "README.md").read_text(encoding="utf-8")
+    for name, (what, told) in readme.COSTS.items():
+        found = records.committed("benchmarks", name)
+        assert (found is not None) == (f"| {what} |" in text), name
+        assert not found or told(found) in text
