@@ -54,7 +54,8 @@ def create(name: str, **options) -> nn.Module:
             ``in_channels=1, num_classes=4, base=16``; without them nets map 3 channels to 1.
 
     Returns:
-        The net with freshly drawn weights, in training mode.
+        The net with freshly drawn weights, in training mode; ``net.recipe`` is the name and the
+        options, so that a file of its weights can say which net they belong to.
 
     Raises:
         ValueError: for an unknown name, or a value that the net refuses.
@@ -62,4 +63,6 @@ def create(name: str, **options) -> nn.Module:
     """
     if name not in PRESETS:
         raise ValueError(f"no net is called {name!r}; choose one of {', '.join(PRESETS)}")
-    return PRESETS[name](**options)
+    net = PRESETS[name](**options)
+    net.recipe = (name, options)
+    return net
