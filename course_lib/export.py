@@ -11,11 +11,15 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.conv import _ConvNd
 
 from course_lib import models
 from course_lib.data import atomic
 from course_lib.data.resize import size_pair
+from course_lib.models.fuse import SIDE
+from course_lib.models.measure import tensors_of
 from course_lib.training.card import DIVISOR, Card, card_of
+from course_lib.training.evaluate import evaluating
 
 TOLERANCE = 1e-4  # between PyTorch and ONNX Runtime, beside the largest logit where that is above 1
 STEPS = (1, 2, 4, 8, 16, 32, 64)  # px: sides may have to be multiples of one of them
@@ -54,8 +58,7 @@ def to_onnx(
             Runtime (by more than 1e-4), or the file cannot be written.
     """
     height, width = size_pair(size)
-    in_channels = next(m for m in net.modules() if hasattr(m, "in_channels")).in_channels
-    card = card_of(net, in_channels, (height, width), classes, threshold=threshold)
+    card = card_of(net, _in_channels(net), (height, width), classes, threshold=threshold)
     try:
         form = _deployed(net)
         content = _serialised(form, card)
@@ -101,6 +104,73 @@ def quantise(onnx_file: Path | str, out_file: Path | str, images: np.ndarray | T
                 weight_type=quantization.QuantType.QInt8,
             )
         atomic.write_file(Path(out_file), out.read_bytes())
+
+
+def prune(net: nn.Module, share: float) -> nn.Module:
+    """Return a copy of a net with the weakest channels of every layer removed, to be trained again.
+
+    Structured pruning: the filters with the smallest mean of absolute weights go, and with them
+    everything that read or scaled their maps, so that the copy has fewer parameters and operations.
+    Layers whose channels are added to each other lose the same ones. The logits keep their
+    channels. The copy is a net like any other (``training.fit``, ``to_onnx``); only its file of
+    weights cannot be read back, since no preset has its widths: export it.
+
+    Args:
+        net: a net for images, from ``models.create``; left as it is. What ``forward_stages`` does
+            not reach, such as the head of a pretext task, is not adapted.
+        share: part of the channels of every layer to remove, above 0 and below 1.
+
+    Raises:
+        ValueError: for a share out of range, or a net in which channels are tied to each other in a
+            way that is not found by following one image through it: GREnet's, whose memory is cut
+            into four gates, and REUnet's.
+
+    Source: Li et al., "Pruning filters for efficient ConvNets", 2017; which layers depend on each
+        other is found by torch-pruning (Fang et al., "DepGraph", CVPR 2023).
+    """
+    import torch_pruning
+
+    if not 0 < share < 1:
+        raise ValueError(f"share must be between 0 and 1, got {share}")
+    smaller = copy.deepcopy(net).cpu()
+    image = torch.zeros(1, _in_channels(net), SIDE, SIDE)
+    try:
+        with evaluating(smaller), torch.enable_grad(), _quiet():
+            shape = smaller(image).shape
+            torch_pruning.pruner.MagnitudePruner(
+                smaller,
+                image,
+                torch_pruning.importance.MagnitudeImportance(p=1),
+                pruning_ratio=share,
+                ignored_layers=[m for m in smaller.modules() if _channels(m) == shape[1]],
+                forward_fn=lambda net, x: list(_outputs(net, x)),
+                output_transform=lambda outputs: sum(t.sum() for t in outputs),
+            ).step()
+            if {t.shape[1] for t in _outputs(smaller, image)} != {shape[1]}:
+                raise ValueError("the channels of its logits would change")
+    except Exception as error:  # what the tracer does not know ends in errors of any kind
+        reason = str(error).strip().splitlines()[0]
+        raise ValueError(
+            f"{type(net).__name__} cannot be pruned: torch-pruning does not see how its channels "
+            f"depend on each other ({reason})"
+        ) from error
+    smaller.recipe = ("", {})
+    return smaller.to(next(net.parameters()).device)
+
+
+def _outputs(net: nn.Module, image: Tensor) -> Iterator[Tensor]:
+    """Yield all logits that training looks at."""
+    return tensors_of(getattr(net, "forward_stages", net)(image))
+
+
+def _channels(module: nn.Module) -> int | None:
+    """Return the output channels of a convolution."""
+    return module.out_channels if isinstance(module, _ConvNd) else None
+
+
+def _in_channels(net: nn.Module) -> int:
+    """Return the channels of the images that a net reads."""
+    return next(m for m in net.modules() if isinstance(m, _ConvNd)).in_channels
 
 
 class _Images:

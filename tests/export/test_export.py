@@ -1,15 +1,13 @@
 """ONNX files: the same numbers, free sizes, and a card that says which net it is."""
 
 import numpy as np
+import onnxruntime as ort
 import pytest
 import torch
 from torch import nn
 
 from course_lib import export, models
 from course_lib.training.card import Card
-
-ort = pytest.importorskip("onnxruntime")
-pytest.importorskip("onnxscript")
 
 
 def session(file):
