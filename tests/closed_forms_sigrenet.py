@@ -76,6 +76,8 @@ def refiner_parameters(c, refiner, dependence="full", style="ds"):
     if refiner == "grrb":
         seen = c if dependence == "literal" else 2 * c
         return pair(c, c, style) + 2 * c + seen * c + c
+    if refiner == "light":
+        return pair(c, c, style) + c * c + c
     if refiner == "eta":
         return pair(c, c, style) + 2 * c + 2 * c * max(4, c // 8)
     return 72 * c * c + 4 * c if refiner == "convlstm" else 0
@@ -87,6 +89,8 @@ def refiner_macs(c, refiner, dependence, style, steps):
         often_s = steps if dependence == "full" else 1
         gate = c * c if dependence == "literal" else steps * 2 * c * c
         return often_s * pair(c, c, style) + gate
+    if refiner == "light":
+        return steps * pair(c, c, style) + c * c
     if refiner == "eta":
         return steps * pair(c, c, style) + (2 * steps + 1) * c * max(4, c // 8)
     return steps * 72 * c * c if refiner == "convlstm" else 0

@@ -177,6 +177,17 @@ def check_whole(smallest: int = 1, **values: int) -> None:
             raise ValueError(f"{name} must be a whole number from {smallest}, got {value}")
 
 
+def check_channels(channels: tuple[int, ...]) -> None:
+    """Refuse widths of a U-shape's levels that are no whole numbers from 1, or of one level only.
+
+    Raises:
+        ValueError: naming the width, or the levels.
+    """
+    check_whole(**{f"channels[{level}]": width for level, width in enumerate(channels)})
+    if len(channels) < 2:
+        raise ValueError(f"channels must name at least 2 levels, got {channels}")
+
+
 def check_batch_statistics(x: Tensor, divisor: int) -> None:
     """Refuse a training batch whose bottleneck would hold one value a channel.
 

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from course_lib.models.blocks import DoubleConv, check_images, check_whole, init_he
+from course_lib.models.blocks import (
+    DoubleConv,
+    check_channels,
+    check_images,
+    check_whole,
+    init_he,
+)
 from course_lib.models.convlstm import ConvLSTMCell, LSTMState
 
 
@@ -184,9 +190,7 @@ class GREnet(nn.Module):
     ):
         super().__init__()
         check_whole(in_channels=in_channels, num_classes=num_classes, steps=steps)
-        check_whole(**{f"channels[{level}]": width for level, width in enumerate(channels)})
-        if len(channels) < 2:
-            raise ValueError(f"channels must name at least 2 levels, got {channels}")
+        check_channels(channels)
         self.in_channels = in_channels
         self.smallest = 2 ** (len(channels) - 1)
         self.steps = steps

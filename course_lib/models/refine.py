@@ -79,6 +79,42 @@ class GRRB(nn.Module):
             del s, g  # before the next step makes its own
 
 
+class LightGRRB(nn.Module):
+    """GRRB for less: one gate for all steps, no normalisation, no function with an exponential.
+
+    ``R(t) = R(t-1) + g S(t)`` with ``S(t) = hardtanh(depthwise separable convolution of R(t-1))``
+    and ``g = hardsigmoid(1x1 convolution of F)``, from R(0) = F. As S sees R, steps differ; where
+    to refine is decided once. A step is two convolutions with the function that follows them, a
+    product and a sum: ONNX Runtime computes them without leaving its blocked memory format, which
+    GRRB's normalisation and concatenation make it do.
+
+    Source: ours; the recurrence is GRRB's.
+
+    Args:
+        channels: C.
+        style: its convolution makes S.
+    """
+
+    def __init__(self, channels: int, style: Style):
+        super().__init__()
+        self.transform = nn.Sequential(
+            *style.conv(channels, channels, followed_by_relu=False), nn.Hardtanh(inplace=True)
+        )
+        with torch.no_grad():  # hardtanh passes no gradient where it cuts off
+            self.transform[-2].weight.mul_(0.1)
+        self.gate = nn.Sequential(nn.Conv2d(channels, channels, 1), nn.Hardsigmoid())
+        init_he(self.gate[0], followed_by_relu=False)
+
+    def forward(self, f: Tensor, steps: int) -> Iterator[Refined]:
+        """Yield R(1) ... R(steps), each with its ``increment`` (S) and the one ``gate``."""
+        state, g = f, self.gate(f)
+        for _ in range(steps):
+            s = self.transform(state)
+            state = printed_update(state, g, s)
+            yield Refined(state, {"increment": s, "gate": g})
+            del s  # before the next step makes its own
+
+
 Look = Callable[[Tensor], tuple[Tensor, Tensor]]  # R(t-1) to S(t) and g(t)
 
 

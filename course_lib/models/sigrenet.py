@@ -3,13 +3,20 @@
 import copy
 import warnings
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from course_lib.models.blocks import check_batch_statistics, check_images, check_whole, init_he
+from course_lib.models.blocks import (
+    check_batch_statistics,
+    check_channels,
+    check_images,
+    check_whole,
+    init_he,
+)
 from course_lib.models.measure import count_parameters
 from course_lib.models.refine import (
     DEPENDENCES,
@@ -19,6 +26,7 @@ from course_lib.models.refine import (
     ConvLSTMRefiner,
     EtaReadout,
     LastState,
+    LightGRRB,
     NoRefiner,
     kept,
     recomputed,
@@ -34,7 +42,13 @@ from course_lib.models.sigrenet_blocks import (
     standard,
 )
 
-REFINERS = ("grrb", "eta", "convlstm", "none")
+REFINERS = {
+    "grrb": GRRB,
+    "light": lambda channels, style, **_: LightGRRB(channels, style),
+    "eta": lambda channels, style, **_: ETA(channels, style),
+    "convlstm": lambda channels, *_, **__: ConvLSTMRefiner(channels),
+    "none": lambda *_, **__: NoRefiner(),
+}
 READOUTS = {"last": lambda channels: LastState(), "eta": EtaReadout}
 CONVS = {"ds": separable, "std": standard}
 NORMS = {"batch": nn.BatchNorm2d, "group": group_norm}
@@ -89,7 +103,7 @@ class SiGREnet(nn.Module):
         in_channels: channels of the image.
         num_classes: channels of the logits.
         channels: of the levels, the last one of the bottleneck.
-        refiner: "grrb", "eta", "convlstm" or "none", on every scale of the decoder.
+        refiner: "grrb", "light", "eta", "convlstm" or "none", on every scale of the decoder.
         readout: "last" state, or "eta", an attention over all states.
         dependence: of GRRB: "full", "gate" or "literal".
         update: of GRRB: "printed" or "convex".
@@ -112,7 +126,7 @@ class SiGREnet(nn.Module):
         num_classes: int,
         *,
         channels: tuple[int, ...] = (16, 32, 64, 128, 256),
-        refiner: Literal["grrb", "eta", "convlstm", "none"] = "grrb",
+        refiner: Literal["grrb", "light", "eta", "convlstm", "none"] = "grrb",
         readout: Literal["last", "eta"] = "last",
         dependence: Literal["full", "gate", "literal"] = "full",
         update: Literal["printed", "convex"] = "printed",
@@ -126,9 +140,7 @@ class SiGREnet(nn.Module):
     ):
         super().__init__()
         check_whole(in_channels=in_channels, num_classes=num_classes, steps=steps)
-        check_whole(**{f"channels[{level}]": width for level, width in enumerate(channels)})
-        if len(channels) < 2:
-            raise ValueError(f"channels must name at least 2 levels, got {channels}")
+        check_channels(channels)
         _check_choices(
             refiner=(refiner, REFINERS),
             readout=(readout, READOUTS),
@@ -139,12 +151,7 @@ class SiGREnet(nn.Module):
         )
         _check_combination(refiner, readout, dependence, update, steps)
         style = Style(CONVS[conv], NORMS[norm])
-        make_refiner = {
-            "grrb": lambda c: GRRB(c, style, dependence=dependence, update=update),
-            "eta": lambda c: ETA(c, style),
-            "convlstm": ConvLSTMRefiner,
-            "none": lambda c: NoRefiner(),
-        }[refiner]
+        make_refiner = partial(REFINERS[refiner], dependence=dependence, update=update)
         self.in_channels = in_channels
         self.steps = steps
         self.smallest = 2 ** (len(channels) - 1)
@@ -157,7 +164,7 @@ class SiGREnet(nn.Module):
         )
         self.pool = nn.MaxPool2d(2)
         self.decoder = nn.ModuleList(
-            Level(ResBlock(c + below, c, style), make_refiner(c), READOUTS[readout](c))
+            Level(ResBlock(c + below, c, style), make_refiner(c, style), READOUTS[readout](c))
             for c, below in pairwise(channels)
         )
         self.fuse = Pyramid(channels, style.norm) if fusion else NoPyramid()
@@ -247,11 +254,12 @@ class SiGREnet(nn.Module):
 
         Returns:
             ``encoder0`` ... and ``bottleneck``. For every scale, coarsest first: ``decoder3`` (F);
-            for every step from 1 what its refiner is made from, of GRRB ``scale3_t1_increment`` and
-            ``_gate`` (0 to 1), of ETA ``_candidate`` and ``_weights`` (B, t + 1, h, w), of ConvLSTM
-            ``_i``, ``_f``, ``_o``, ``_g``, ``_c``, ``_h``; then ``scale3_t1_state``. With the
-            readout "eta" ``scale3_readout`` (B, T, h, w) and ``scale3_refined``. With fusion
-            ``pyramid4`` ... ``pyramid0``. At last ``final``, the map in front of the head.
+            for every step from 1 what its refiner is made from, of GRRB and its light form
+            ``scale3_t1_increment`` and ``_gate`` (0 to 1), of ETA ``_candidate`` and ``_weights``
+            (B, t + 1, h, w), of ConvLSTM ``_i``, ``_f``, ``_o``, ``_g``, ``_c``, ``_h``; then
+            ``scale3_t1_state``. With the readout "eta" ``scale3_readout`` (B, T, h, w) and
+            ``scale3_refined``. With fusion ``pyramid4`` ... ``pyramid0``. At last ``final``, the
+            map in front of the head.
         """
         steps = self._checked(steps)
         *skips, bottleneck = encoded = self.encode(x)
@@ -332,6 +340,7 @@ def _check_combination(refiner, readout, dependence, update, steps) -> None:
 
 ABLATIONS = {
     "full": {},
+    "light": {"refiner": "light"},
     "eta": {"refiner": "eta"},
     "convlstm": {"refiner": "convlstm"},
     "none": {"refiner": "none"},

@@ -12,11 +12,12 @@ from course_lib.models.refine import (
     GRRB,
     ConvLSTMRefiner,
     EtaReadout,
+    LightGRRB,
     attend,
     convex_update,
     printed_update,
 )
-from course_lib.models.sigrenet_blocks import Style, Tanh, separable
+from course_lib.models.sigrenet_blocks import Style, Tanh, separable, standard
 
 DS = Style(separable, nn.BatchNorm2d)
 
@@ -52,6 +53,38 @@ def test_three_steps_of_one_number(update, expected):
     for g, s, value in zip((0.25, 0.5, 0.75), (1.0, -0.4, 0.2), expected, strict=True):
         r = update(r, torch.tensor(g, dtype=torch.float64), torch.tensor(s, dtype=torch.float64))
         assert r.item() == pytest.approx(value, abs=1e-12)
+
+
+@pytest.mark.parametrize("style", [DS, Style(standard, nn.BatchNorm2d)], ids=["ds", "std"])
+def test_light_grrb_is_its_formula(style):
+    torch.manual_seed(0)
+    block, f = LightGRRB(6, style).double(), torch.randn(2, 6, 5, 4, dtype=torch.float64)
+    nn.init.normal_(block.transform[-2].weight, std=0.5)
+    nn.init.normal_(block.gate[0].bias)
+    w, r = block.state_dict(), f
+    g = torch.einsum("oi,bihw->bohw", w["gate.0.weight"][:, :, 0, 0], f)
+    g = ((g + w["gate.0.bias"][:, None, None] + 3) / 6).clamp(0, 1)
+    for state, maps in block(f, 3):
+        kernel = w["transform.0.weight"]
+        s = F.conv2d(r, kernel, padding=1, groups=6 // kernel.shape[1])
+        if style is DS:
+            s = torch.einsum("oi,bihw->bohw", w["transform.1.weight"][:, :, 0, 0], s)
+        s = s.clamp(-1, 1)
+        assert (s.abs() == 1).any()
+        assert (s.abs() < 1).any()
+        r = r + g * s
+        torch.testing.assert_close(maps["increment"], s)
+        torch.testing.assert_close(maps["gate"], g)
+        torch.testing.assert_close(state, r)
+
+
+def test_light_grrb_begins_near_the_map_itself():
+    torch.manual_seed(0)
+    f = torch.randn(2, 16, 12, 12).relu()
+    block = LightGRRB(16, DS)
+    first, second = states(block, f, 2)
+    assert 0 < (first - f).std() < 0.2 * f.std()
+    assert not torch.allclose(second - first, first - f, rtol=0.01)
 
 
 def test_the_literal_recurrence_is_no_iteration():

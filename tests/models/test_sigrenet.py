@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from course_lib import models
 from course_lib.models import measure
 from course_lib.models.measure import tensors_of
-from course_lib.models.sigrenet import ABLATIONS, SiGREnet
+from course_lib.models.sigrenet import ABLATIONS, REFINERS, SiGREnet
 from tests.test_model_contract import GOLDEN, draw, settled
 
 SMALL = (4, 8, 12)
@@ -61,6 +61,10 @@ def refine(f, w, name, refiner, steps):
             both = torch.cat([f, r], 1)
             g = F.conv2d(both, w[f"{name}.gate.0.weight"], w[f"{name}.gate.0.bias"]).sigmoid()
             r = (1 - g) * r + g * (r + u.tanh())
+        elif refiner == "light":
+            weight, bias = w[f"{name}.gate.0.weight"], w[f"{name}.gate.0.bias"]
+            g = F.hardsigmoid(F.conv2d(f, weight, bias))
+            r = r + g * convolve(r, w, f"{name}.transform.0", True).clamp(-1, 1)
         elif refiner == "eta":
             history.append(u.relu())
             q = F.conv2d(history[-1], w[f"{name}.query.weight"])
@@ -102,7 +106,7 @@ def reference(x, w, levels, refiner, steps):
     return F.conv2d(maps[0] + p, w["head.weight"], w["head.bias"])
 
 
-@pytest.mark.parametrize("refiner", ["grrb", "eta", "convlstm", "none"])
+@pytest.mark.parametrize("refiner", REFINERS)
 def test_forward_equals_an_independent_one(refiner):
     net = build(refiner=refiner).double()
     net(torch.randn(4, 3, 32, 48, dtype=torch.float64))
@@ -113,7 +117,7 @@ def test_forward_equals_an_independent_one(refiner):
         torch.testing.assert_close(net(x, steps), expected)
 
 
-@pytest.mark.parametrize("refiner", ["full", "eta", "convlstm", "none"])
+@pytest.mark.parametrize("refiner", ["full", "light", "eta", "convlstm", "none"])
 def test_signed_off_numbers_come_from_the_independent_forward_too(refiner):
     net = settled("sigrenet", refiner)
     weights = net.state_dict()
@@ -148,7 +152,7 @@ def test_groups_leave_no_running_statistics():
 # --- training
 
 
-@pytest.mark.parametrize("ablation", ["full", "eta", "convlstm", "none", "readout_eta"])
+@pytest.mark.parametrize("ablation", ["full", "light", "eta", "convlstm", "none", "readout_eta"])
 def test_stages_are_every_scale_and_step(ablation):
     net = build(**ABLATIONS[ablation]).eval()
     x = torch.randn(2, 3, 16, 24)
@@ -199,7 +203,7 @@ def test_heads_of_pretexts_are_built_when_asked_for_and_reached_by_their_own_for
         assert {f"{head}.weight", f"{head}.bias", "encoder.0.body.0.weight"} <= reached
 
 
-@pytest.mark.parametrize("ablation", ["full", "eta", "convlstm", "readout_eta"])
+@pytest.mark.parametrize("ablation", ["full", "light", "eta", "convlstm", "readout_eta"])
 def test_recomputing_changes_no_number_and_keeps_less(ablation):
     results, kept = [], []
     for checkpoint in (False, True):
@@ -245,7 +249,7 @@ class Alive(TorchDispatchMode):
         self.now -= size if self.users[key] == 0 else 0
 
 
-@pytest.mark.parametrize("ablation", ["full", "gate", "literal", "convex", "convlstm"])
+@pytest.mark.parametrize("ablation", ["full", "gate", "literal", "convex", "light", "convlstm"])
 def test_more_steps_take_no_more_memory(ablation):
     net = build(**ABLATIONS[ablation]).eval()
     peaks = []
@@ -312,7 +316,7 @@ def test_features_carry_states_gates_and_weights():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"refiner": "gru"}, "refiner must be one of grrb, eta, convlstm, none, got 'gru'"),
+        ({"refiner": "gru"}, "refiner must be one of grrb, light, eta, convlstm, none, got 'gru'"),
         ({"readout": "first"}, "readout must be one of last, eta, got 'first'"),
         ({"dependence": "none"}, "dependence must be one of full, gate, literal, got 'none'"),
         ({"update": "gru"}, "update must be one of printed, convex, got 'gru'"),

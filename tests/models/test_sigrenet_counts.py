@@ -15,14 +15,17 @@ DS, STD = Style(separable, nn.BatchNorm2d), Style(standard, nn.BatchNorm2d)
 # preset, refiner: parameters, deployed, refiners, GMAC of forward (256 x 256 x 3)
 COUNTS = {
     ("sigrenet", "grrb"): (423_605, 423_361, 68_160, 1.4625),
+    ("sigrenet", "light"): (401_365, 401_121, 45_920, 1.1270),
     ("sigrenet", "eta"): (385_349, 385_105, 29_904, 1.1333),
     ("sigrenet", "convlstm"): (1_923_125, 1_922_881, 1_567_680, 15.3010),
     ("sigrenet", "none"): (355_445, 355_201, 0, 0.8055),
     ("sigrenet_wide", "grrb"): (3_671_573, 3_670_849, 596_160, 12.0317),
+    ("sigrenet_wide", "light"): (3_474_293, 3_473_569, 398_880, 9.0118),
     ("sigrenet_wide", "eta"): (3_328_133, 3_327_409, 252_720, 8.9363),
     ("sigrenet_wide", "convlstm"): (17_178_773, 17_178_049, 14_103_360, 136.8963),
     ("sigrenet_wide", "none"): (3_075_413, 3_074_689, 0, 6.4367),
     ("sigrenet_tiny", "grrb"): (31_004, 30_945, 4_704, 0.2864),
+    ("sigrenet_tiny", "light"): (29_548, 29_489, 3_248, 0.2487),
     ("sigrenet_tiny", "eta"): (28_708, 28_649, 2_408, 0.2544),
     ("sigrenet_tiny", "convlstm"): (123_292, 123_233, 96_992, 2.0064),
     ("sigrenet_tiny", "none"): (26_300, 26_241, 0, 0.1944),
