@@ -18,12 +18,11 @@ from course_lib.data import atomic
 from course_lib.data.resize import size_pair
 from course_lib.models.fuse import SIDE
 from course_lib.models.measure import tensors_of
-from course_lib.training.card import DIVISOR, Card, card_of
+from course_lib.training.card import CARD, DIVISOR, Card, card_of
 from course_lib.training.evaluate import evaluating
 
 TOLERANCE = 1e-4  # between PyTorch and ONNX Runtime, beside the largest logit where that is above 1
 STEPS = (1, 2, 4, 8, 16, 32, 64)  # px: sides may have to be multiples of one of them
-CARD = "card"  # the key in the file's metadata
 
 
 def to_onnx(

@@ -35,12 +35,15 @@ def read_volume(path: Path | str) -> tuple[np.ndarray, Spacing]:
             voxels that are not finite or have no size.
     """
     values, spacing = _read(Path(path))
+    return to_uint8(values)[None], spacing
+
+
+def to_uint8(values: np.ndarray) -> np.ndarray:
+    """Clip intensities to their 0.5 and 99.5 percentile and scale them to 0..255."""
     low, high = np.percentile(values, _PERCENTILES)
-    if high > low:
-        values = (np.clip(values, low, high) - low) * (255 / (high - low))
-    else:
-        values = np.zeros_like(values)
-    return np.rint(values).astype(np.uint8)[None], spacing
+    if not high > low:
+        return np.zeros(values.shape, np.uint8)
+    return np.rint((np.clip(values, low, high) - low) * (255 / (high - low))).astype(np.uint8)
 
 
 def read_labels(

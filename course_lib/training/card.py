@@ -2,10 +2,15 @@
 
 import json
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+if TYPE_CHECKING:
+    from course_lib.data.dataset import Dataset
+
+CARD = "card"  # in the metadata of a file of weights, .safetensors and .onnx
 DIVISOR = 255  # of 8-bit grey values: all images of the course enter a net as 0..1
 
 
@@ -85,6 +90,12 @@ def card_of(
     net.train(training)
     name, options = getattr(net, "recipe", ("", {}))
     return Card(name, options, in_channels, channels, tuple(size), tuple(classes), **known)
+
+
+def card_for(net: nn.Module, data: "Dataset") -> Card:
+    """Describe a net that is trained on a data set."""
+    channels, *size = data.all_images.shape[1:]
+    return card_of(net, channels, tuple(size), tuple(data.class_names))
 
 
 def _as_given(value):

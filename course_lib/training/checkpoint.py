@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from course_lib.data import atomic
+from course_lib.training.card import CARD, Card
 from course_lib.training.history import History
 
 VERSION = 1
@@ -66,8 +67,8 @@ def start(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def save(folder: Path, state: State, identity: dict) -> None:
-    """Write ``last.pt``, and the best weights first if the last epoch is the best.
+def save(folder: Path, state: State, identity: dict, card: Card) -> None:
+    """Write ``last.pt``, and first the best weights with their card if the last epoch is best.
 
     Killed between two files, a run resumes from the older ``last.pt`` and makes the same best
     weights again.
@@ -85,7 +86,7 @@ def save(folder: Path, state: State, identity: dict) -> None:
             **identity,
         }
         # in the file too: of two files one can be older than the other after a kill
-        header = {"about": json.dumps(about)}
+        header = {"about": json.dumps(about), CARD: card.to_json()}
         content = safetensors.torch.save(weights, metadata=header)
         atomic.write_file(folder / "best.safetensors", content)
         write_json(folder / "best.json", about)

@@ -59,7 +59,7 @@ def evaluate(
         check_channels(probabilities, data.num_classes)
         for maps in probabilities:
             size = targets[len(predictions)].shape
-            predictions.append(_mask_at(maps, size, threshold))
+            predictions.append(to_mask(at_size(maps, size), threshold))
     return metrics.evaluate_cases(
         predictions,
         targets,
@@ -108,6 +108,27 @@ def check_channels(logits: Tensor, num_classes: int) -> None:
         )
 
 
+def to_probabilities(logits: Tensor) -> Tensor:
+    """Return probabilities of logits ``(B, K, ...)``: sigmoid for K = 1, else softmax over K."""
+    return logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)
+
+
+def at_size(probabilities: Tensor, size: tuple[int, int]) -> Tensor:
+    """Bring the probabilities ``(K, H, W)`` of one case to another height and width, bilinearly."""
+    if tuple(probabilities.shape[1:]) == tuple(size):
+        return probabilities
+    return F.interpolate(probabilities[None], size=size, mode="bilinear")[0]
+
+
+def to_mask(probabilities: Tensor, threshold: float) -> np.ndarray:
+    """Return the labels (H, W) uint8 of the probabilities ``(K, H, W)`` of one case.
+
+    For K = 1 label 1 is above the threshold; else the class of the largest probability is taken.
+    """
+    chosen = probabilities[0] > threshold if len(probabilities) == 1 else probabilities.argmax(0)
+    return chosen.numpy().astype(np.uint8)
+
+
 @contextmanager
 def evaluating(net: nn.Module) -> Iterator[None]:
     """Put the net into evaluation mode, and back into the mode it was in."""
@@ -131,7 +152,7 @@ def _batches(net: nn.Module, source, device: torch.device, batch: int) -> Iterat
     with evaluating(net), torch.inference_mode():
         for start in range(0, len(source), batch):
             logits = net(read(slice(start, start + batch))).float()
-            yield (logits.sigmoid() if logits.shape[1] == 1 else logits.softmax(1)).cpu()
+            yield to_probabilities(logits).cpu()
 
 
 def _reader(source, device: torch.device):
@@ -151,11 +172,3 @@ def _reader(source, device: torch.device):
         return images.div(255) if chosen.dtype == torch.uint8 else images
 
     return read
-
-
-def _mask_at(probabilities: Tensor, size: tuple[int, int], threshold: float) -> np.ndarray:
-    """Return the mask (h, w) uint8 of the probabilities ``(K, H, W)`` of one case."""
-    if tuple(probabilities.shape[1:]) != tuple(size):
-        probabilities = F.interpolate(probabilities[None], size=size, mode="bilinear")[0]
-    chosen = probabilities[0] > threshold if len(probabilities) == 1 else probabilities.argmax(0)
-    return chosen.numpy().astype(np.uint8)

@@ -13,6 +13,7 @@ from torch import nn
 from course_lib.data import transforms
 from course_lib.training import checkpoint, seeding
 from course_lib.training.batches import Batches, fingerprint
+from course_lib.training.card import card_for
 from course_lib.training.checkpoint import State
 from course_lib.training.dry_run import DryRun, leaves_parameters_out, try_one_batch
 from course_lib.training.history import History
@@ -190,7 +191,7 @@ def _train(net, run: _Run, out: Path, validation, resume: bool, log) -> History:
         if hasattr(run.sampler, "after_epoch"):
             run.sampler.after_epoch(len(rows) - 1, net, group.from_first)
         if group.rank == 0:
-            checkpoint.save(out, state, identity)
+            checkpoint.save(out, state, identity, card_for(net, run.train))
             if log is not None:
                 log(rows[-1])
     if group.rank == 0:

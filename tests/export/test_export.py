@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from course_lib import export, models
-from course_lib.training.card import Card
+from course_lib.training.card import CARD, Card
 
 
 def session(file):
@@ -42,7 +42,7 @@ def test_batch_and_sides_are_free(tiny):
 
 def test_the_file_carries_its_card(tiny):
     _, file = tiny
-    text = session(file).get_modelmeta().custom_metadata_map[export.CARD]
+    text = session(file).get_modelmeta().custom_metadata_map[CARD]
     options = {"in_channels": 1, "steps": 1}
     classes = ("background", "nucleus")
     assert Card.from_json(text) == Card("sigrenet_tiny", options, 1, 1, (32, 32), classes, 0.4)
@@ -58,7 +58,7 @@ def test_quantised_weights_are_smaller_and_the_card_stays(tiny, tmp_path):
     images = np.random.default_rng(0).integers(0, 256, (4, 1, 32, 32), dtype=np.uint8)
     export.quantise(file, tmp_path / "int8.onnx", images)
     about = session(tmp_path / "int8.onnx").get_modelmeta().custom_metadata_map
-    assert about[export.CARD] == session(file).get_modelmeta().custom_metadata_map[export.CARD]
+    assert about[CARD] == session(file).get_modelmeta().custom_metadata_map[CARD]
     assert (tmp_path / "int8.onnx").stat().st_size < file.stat().st_size
 
 
