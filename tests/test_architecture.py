@@ -12,6 +12,7 @@ FLOORS = {
     "training": 2,
     "curriculum": 3, "claims": 3, "teaching": 3, "figures": 3, "drawing": 3, "predict": 3,
     "export": 3,
+    "demo": 4,
     "cli": 5,
 }  # fmt: skip
 # drawing is built on figures, and an overlay has its colours; nothing else reaches across its floor

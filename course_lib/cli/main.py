@@ -22,6 +22,7 @@ from course_lib.records import PROFILES, ROOT
 ELSEWHERE = {
     "claims": "course_lib.cli.claims",
     "data": "course_lib.cli.data",
+    "demo": "course_lib.cli.demo",
     "predict": "course_lib.cli.predict",
     "sweep": "course_lib.cli.sweep.command",
 }
