@@ -27,12 +27,14 @@ class Refined(NamedTuple):
 
 def printed_update(state: Tensor, g: Tensor, s: Tensor) -> Tensor:
     """Return ``(1 - g) R + g (R + S)``, which is ``R + g S``: nothing is ever forgotten."""
+    if torch.is_grad_enabled():  # the backward of addcmul multiplies both factors by its 1
+        return state + g * s
     return torch.addcmul(state, g, s)
 
 
 def convex_update(state: Tensor, g: Tensor, s: Tensor) -> Tensor:
     """Return ``(1 - g) R + g S``, the update of a GRU."""
-    return torch.addcmul(state, g, s - state)
+    return printed_update(state, g, s - state)
 
 
 class GRRB(nn.Module):
