@@ -114,9 +114,10 @@ def macs_by_formula(net, shape):
     found = []
 
     def count(conv, given, out):
-        (h, w), (k, _) = given[0].shape[2:], conv.kernel_size
+        side, k = given[0].shape[2:], conv.kernel_size[0]
         channels = conv.in_channels, conv.out_channels
-        found.append(conv_macs(*channels, k, h, w, conv.groups, conv.stride[0]))
+        how = conv.groups, conv.stride[0]
+        found.append(conv_macs(*channels, k, *side, *how))
 
     hooks = [
         m.register_forward_hook(count)
@@ -157,14 +158,17 @@ def work(c, k, groups, side):
 
 
 LAYERS = {
-    "dense 3 x 3": (3, 1), "depthwise 3 x 3": (3, 64), "pointwise 1 x 1": (1, 1),
-}  # fmt: skip
+    "dense 3 x 3": (3, 1),  # kernel, groups
+    "depthwise 3 x 3": (3, 64),
+    "pointwise 1 x 1": (1, 1),
+}
 for name, (k, groups) in LAYERS.items():
     flops, moved = work(64, k, groups, 64)
     print(f"{name:<16} {flops:>11,} FLOP {moved:>9,} bytes: "
           f"{flops / moved:6.2f} FLOP a byte")
-records.record("intensity_depthwise", 4_718_592 / 2_099_456, "FLOP/byte")
-records.record("intensity", 301_989_888 / 2_244_608, "FLOP/byte")
+    record = "intensity" + ("" if groups == 1 else "_depthwise")
+    if k == 3:
+        records.record(record, flops / moved, "FLOP/byte")
 
 # %% [markdown]
 # The depthwise convolution does 1/64 of the dense one's work on (almost) the same
@@ -227,7 +231,7 @@ guess("P1", guess_1, answer="b",
 
 # %% tags=["figure", "nbval-ignore-output"]
 def in_turns(tasks, rounds):
-    """Milliseconds of tasks that take turns, (rounds,) each; round 0 is lost."""
+    """Milliseconds (rounds,) of tasks that take turns; round 0 is lost."""
     found = {name: [] for name in tasks}
     for number in range(rounds + 1):
         for name in np.roll(list(tasks), number):
@@ -278,8 +282,8 @@ for name in nets:
     flops = flops or 64 * side * side  # a ReLU: one comparison a number
     middle = float(np.median(ms[name]))
     points[name] = (flops / moved, flops / middle / 1e6)
-    print(f"{name:<16} {middle:8.2f} ms; "
-          f"roof {roofline_us(flops, moved, 1e9 * peak, 1e9 * bandwidth) / 1e3:.2f} ms")
+    roof_us = roofline_us(flops, moved, 1e9 * peak, 1e9 * bandwidth)
+    print(f"{name:<16} {middle:8.2f} ms; roof {roof_us / 1000:.2f} ms")
 figures.show(
     *roofline(
         points,
@@ -287,9 +291,9 @@ figures.show(
         bandwidth=bandwidth,
         title="Does a layer compute, or does it wait?",
     ),
-    caption=f"64 channels, {side} x {side} px, one thread, medians of {rounds} "
-    "rounds in turns, on the machine that ran this. Left of the dotted line "
-    "memory is the roof, right of it arithmetic.",
+    caption=f"64 channels, {side} x {side} px, one thread, medians of "
+    f"{rounds} rounds in turns, on the machine that ran this. Left of the "
+    "dotted line memory is the roof, right of it arithmetic.",
 )
 separable = np.median(ms["depthwise 3 x 3"] + ms["pointwise 1 x 1"])
 faster = float(np.median(ms["dense 3 x 3"]) / separable)
@@ -297,11 +301,11 @@ print(f"depthwise + pointwise: work / {less_work:.1f}, time / {faster:.1f}")
 records.record("separable_speed_up", faster, n=rounds)
 
 # %% [markdown]
-# Read the distances from the roof. In our runs, on a busy machine, the dense layer came
-# nearest of the three convolutions, and the depthwise one was the slowest in FLOP/s. Part
-# of that is the roof itself: 9 multiplications for each number leave little to hide the
-# waiting behind. The rest is code that was tuned more for the one than for the other; the
-# roof does not tell whose fault it is. Either way **few MACs are not little time**.
+# Read the distances from the roof. In all our runs the depthwise layer did the fewest FLOP
+# a second of the three convolutions, and stayed several times below even *its* low roof.
+# Part of that is the roof: 9 multiplications for each number leave little to hide the
+# waiting behind. The rest is code that was tuned less; the roof does not tell whose fault
+# that is. Either way **few MACs are not little time**.
 #
 # A point above the roof is no miracle. Small maps stay in the processor's cache, which
 # delivers faster than memory; that is why the maps here are large. On a busy machine all
@@ -324,7 +328,7 @@ def layer_view(channels=256, kernel=5, groups=8):
         found[name] = (flops / moved, reached)
     return roofline(
         found, peak=100, bandwidth=10,
-        title=f"Yours: {channels} channels, k {kernel}, groups {groups}; flat roof?",
+        title=f"Flat roof? {channels} channels, k {kernel}, groups {groups}",
     )
 
 
@@ -370,6 +374,7 @@ def median_latency(switch_on, warmup, repeats):
         call()
     ### BEGIN SOLUTION
     sync()
+    ### STUB: # is the machine idle now?
     ### END SOLUTION
     found = []
     for _ in range(repeats):
@@ -387,8 +392,8 @@ def median_latency(switch_on, warmup, repeats):
 median_latency = check("13-3", median_latency)
 
 # %% [markdown]
-# Without `sync`, a GPU looks 50 times as fast as it is, and the time hardly depends on
-# the net: you timed the asking. On a CPU the call returns when it is done; the other
+# Without `sync` the pretend device looks 50 times as fast as it is, and any net on it looks
+# equally fast: you timed the asking. On a CPU the call returns when it is done; the other
 # traps stay. Time one net, call by call, from the very first.
 
 # %% tags=["figure", "nbval-ignore-output"]
@@ -406,7 +411,7 @@ later = calls_ms[5:]
 
 
 def median_interval(values):
-    """95 % interval of the median by ranks; (nan, nan) for under six values."""
+    """95 % interval of the median by ranks; NaN for under six values."""
     test = stats.quantile_test(values, p=0.5)
     return tuple(map(float, test.confidence_interval()))
 
@@ -497,8 +502,8 @@ guess("P3", guess_3, answer="b",
 
 # %% [markdown]
 # One number, on "an i9" without model, threads or batch. SiGREnet's paper says "near
-# real-time performance (X ms per image)": the X is printed. How many images a second a
-# clinic needs depends on the task; a video of 25 frames a second leaves 40 ms for each.
+# real-time performance (X ms per image)", with the letter X for the number. How quick is
+# quick enough depends on the task; a video of 25 frames a second leaves 40 ms for each.
 #
 # ## 5. Four free gifts?
 #
@@ -551,13 +556,13 @@ for name in ("channels last", "folded", "both", "bf16"):
 figures.show(
     *drawing.bars(
         gain,
-        xlabel="time over that of the plain net (1: no change; below 1: quicker)",
+        xlabel="time over that of the plain net (below 1: quicker)",
         digits=2,
         accent=["both"],
         title="The same net in other forms: which one is quicker here?",
     ),
-    caption=f"REUnet, base 4, one image of {size} px, medians of the rounds' own "
-    f"ratios ({rounds} rounds), on the machine that ran this.",
+    caption=f"REUnet, base 4, one image of {size} px, medians of "
+    f"the ratios in {rounds} rounds, on the machine that ran this.",
 )
 
 # %% [markdown]
@@ -578,10 +583,9 @@ if compiler and run.profile != "smoke":
     begun = time.perf_counter()
     forward(compiled, square)()
     first = time.perf_counter() - begun
-    ms = in_turns(
-        {"eager": forward(chain, square), "compiled": forward(compiled, square)},
-        rounds,
-    )
+    both = {"eager": chain, "compiled": compiled}
+    tasks = {name: forward(form, square) for name, form in both.items()}
+    ms = in_turns(tasks, rounds)
     ratio = float(np.median(ms["compiled"] / ms["eager"]))
     saved = float(np.median(ms["eager"] - ms["compiled"])) / 1000
     again = f"{first / saved:,.0f} calls" if saved > 0 else "never"
@@ -591,8 +595,8 @@ if compiler and run.profile != "smoke":
 kept = records.committed("benchmarks", "inference_forms")
 for wiring, part in kept["wirings"].items():
     told = {n: f["cpu_ratio"] for n, f in part["forms"].items()}
-    print(f"recorded, REUnet {wiring}, base {kept['base']}, {kept['size']} px: "
-          f"compiled {told['compiled']:.2f}, ONNX Runtime "
+    print(f"recorded, REUnet {wiring}, base {kept['base']}, "
+          f"{kept['size']} px: compiled {told['compiled']:.2f}, ONNX Runtime "
           f"{told['onnx_runtime']:.2f} of plain eager's CPU time")
 print(f"({'compiler: ' + compiler if compiler else 'no C++ compiler here'}; "
       f"recorded on {kept['cores']} cores {kept['device_name']}, "
@@ -621,7 +625,9 @@ def step(net, x):
 
 
 rows = {}
-for name in ("unet_small", "sigrenet", "grenet", "plnet_dagger", "reunet_base4"):
+for name in (
+    "unet_small", "sigrenet", "grenet", "plnet_dagger", "reunet_base4"
+):  # fmt: skip
     net = models.create(name)
     rows[name] = {
         "M parameters": measure.count_parameters(net) / 1e6,
@@ -634,15 +640,16 @@ two = {
     for name, c in (("kept", False), ("recomputed", True))
 }
 mb = {n: measure.kept_bytes(net, image) / 1e6 for n, net in two.items()}
-ms = in_turns({n: step(net, image) for n, net in two.items()}, max(3, rounds // 3))
+tasks = {n: step(net, image) for n, net in two.items()}
+ms = in_turns(tasks, max(3, rounds // 3))
 longer = float(np.median(ms["recomputed"] / ms["kept"]))
 print(f"REUnet, base 4, {size} px: kept {mb['kept']:.1f} MB, recomputed "
       f"{mb['recomputed']:.1f} MB, step takes {longer:.2f} times as long")
 full = records.committed("benchmarks", "checkpointing")
 for reading, part in full["readings"].items():
     a, b = part["kept"], part["recomputed"]
-    print(f"recorded, REUnet base {full['base']}, {full['size']} px, {reading}: "
-          f"peak {a['peak_mb']:,.0f} to {b['peak_mb']:,.0f} MB, "
+    print(f"recorded, REUnet base {full['base']}, {full['size']} px, "
+          f"{reading}: peak {a['peak_mb']:,.0f} to {b['peak_mb']:,.0f} MB, "
           f"CPU time x {b['step']['cpu_ratio']:.2f}")
 
 # %% [markdown]
@@ -756,7 +763,8 @@ pairs_of_nets = {
         ("sigrenet", {}), ("sigrenet", {"conv": "std"})),
     "step_ratio_sigrenet_grenet": (("sigrenet", {}), ("grenet", {})),
     "step_ratio_eta_convlstm": (
-        ("sigrenet", {"refiner": "eta"}), ("sigrenet", {"refiner": "convlstm"})),
+        ("sigrenet", {"refiner": "eta"}),
+        ("sigrenet", {"refiner": "convlstm"})),
 }  # fmt: skip
 for name, two in pairs_of_nets.items():
     made = [models.create(net, **options) for net, options in two]
@@ -768,7 +776,9 @@ for name, two in pairs_of_nets.items():
     ratio = ms["ours"] / ms["theirs"]
     low, high = median_interval(ratio)
     print(f"{name:<32} {np.median(ratio):.2f} [{low:.2f}, {high:.2f}]")
-    records.record(name, float(np.median(ratio)), n=rounds, interval=(low, high))
+    records.record(
+        name, float(np.median(ratio)), n=rounds, interval=(low, high)
+    )
 grrb, lstm = (
     measure.kept_bytes(models.create("sigrenet", refiner=r), image)
     for r in ("grrb", "convlstm")
@@ -797,13 +807,14 @@ for name in models.NAMES:
     seconds = bench["nets"][name]["step"]["cpu_ms"] / 1000
     hours = seconds * images * epochs / 3600
     kwh = hours * watts / 1000
+    kg = kwh * grams / 1000
     rows[figures.NAMES[name]] = {
         "s an image": seconds, "h a training": hours, "kWh": kwh,
-        "kg CO2": kwh * grams / 1000, "kg, all": kwh * grams / 1000 * folds * seeds,
+        "kg CO2": kg, "kg, all": kg * folds * seeds,
     }  # fmt: skip
 print(pd.DataFrame(rows).T.round(2).to_string())
-print(f"batch 1, {bench['size']} px, one thread; no early stopping, no cooling, "
-      "no making of the machine")
+print(f"batch 1, {bench['size']} px, one thread; no early stopping, no "
+      "cooling, no making of the machine")
 ours = bench["nets"]["sigrenet"]
 even = images * epochs * ours["step"]["cpu_ms"] / ours["forward"]["cpu_ms"]
 print(f"SiGREnet: one training costs as much as {even:,.0f} predictions")
