@@ -34,10 +34,10 @@ def page(files, tmp_path_factory):
     profile = tmp_path_factory.mktemp("profile")
     site = demo.write(files, tmp_path_factory.mktemp("demo") / "site")
     with (
-        browser.serving(site) as (address, _),
-        browser.opened(executable, profile, address) as opened,
+        browser.serving(site.parent) as (address, _),  # pages of GitHub lie in a folder, too
+        browser.opened(executable, profile, f"{address}/site/") as opened,
     ):
-        opened.site, opened.address = site, address
+        opened.site, opened.address = site, f"{address}/site/"
         opened.wait_for(ANSWERED)
         yield opened
 
@@ -114,6 +114,18 @@ def test_masks_of_an_image_of_any_size_are_those_of_python(page, files, tmp_path
     Image.fromarray(np.moveaxis(image, 0, -1)).save(file)
     choose_own(page, file)
     agree(page, files, file)
+
+
+def test_an_image_can_be_dropped_on_the_page(page, files):
+    choose_example(page, 0)
+    page.evaluate(
+        "fetch('examples/2-image.png').then(answer => answer.blob()).then(blob => {"
+        "const dropped = new DataTransfer();"
+        "dropped.items.add(new File([blob], 'dropped.png'));"
+        "dispatchEvent(new DragEvent('drop', {dataTransfer: dropped})); })"
+    )
+    page.wait_for(f"{STATUS}.startsWith('dropped.png') && {ANSWERED}")
+    agree(page, files, page.site / "examples/2-image.png")
 
 
 @pytest.mark.parametrize("old", [(201, 300), (64, 48), (256, 256), (512, 1000)], ids=str)

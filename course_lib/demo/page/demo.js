@@ -2,8 +2,9 @@
 import { read, readMask } from "./images.js";
 import { load, mask, probabilities } from "./nets.js";
 
-const COLOURS = ["#e69f00", "#56b4e9", "#009e73", "#cc79a7", "#d55e00", "#f0e442"]; // labels 1..
-const REFERENCE = "#0072b2";
+// Of labels 1, 2 and so on, as words whose bytes are A, B, G, R.
+const COLOURS = [0xff009fe6, 0xffe9b456, 0xff739e00, 0xffa779cc, 0xff005ed5, 0xff42e4f0];
+const REFERENCE = 0xffb27200;
 const RUNS = 7;
 
 const at = (id) => document.getElementById(id);
@@ -171,24 +172,21 @@ function draw(figure, labels) {
   });
   image.drawImage(bitmap, 0, 0);
   paint(marked, width, height, (i) => labels[i] && COLOURS[(labels[i] - 1) % COLOURS.length]);
-  const { values } = shown.reference ?? {};
-  if (values) paint(border, width, height, (i) => onBorder(values, i, width) && REFERENCE);
+  const reference = shown.reference?.values;
+  if (reference) paint(border, width, height, (i) => onBorder(reference, i, width) && REFERENCE);
 }
 
 function onBorder(values, i, width) {
-  const others = [i - width, i + width];
-  if (i % width) others.push(i - 1);
-  if ((i + 1) % width) others.push(i + 1);
-  return values[i] > 0 && others.some((j) => !values[j]);
+  const beside = (i % width && !values[i - 1]) || ((i + 1) % width && !values[i + 1]);
+  return values[i] && (beside || !values[i - width] || !values[i + width]);
 }
 
+// A pixel stays clear where colourOf gives nothing.
 function paint(context, width, height, colourOf) {
-  const drawn = context.createImageData(width, height);
-  for (let i = 0; i < width * height; i++) {
-    const colour = colourOf(i);
-    if (colour) drawn.data.set([...[1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16)), 255], 4 * i);
-  }
-  context.putImageData(drawn, 0, 0);
+  const pixels = new Uint32Array(width * height);
+  for (let i = 0; i < pixels.length; i++) pixels[i] = colourOf(i);
+  const bytes = new Uint8ClampedArray(pixels.buffer);
+  context.putImageData(new ImageData(bytes, width, height), 0, 0);
 }
 
 function say(text) {

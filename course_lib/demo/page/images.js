@@ -40,7 +40,8 @@ function context(bitmap) {
 
 function planes(data, width, height) {
   const [red, green, blue] = [0, 1, 2].map((channel) => {
-    const values = Uint8Array.from({ length: width * height }, (_, i) => data[4 * i + channel]);
+    const values = new Uint8Array(width * height);
+    for (let i = 0; i < values.length; i++) values[i] = data[4 * i + channel];
     return { width, height, values };
   });
   const grey = red.values.every((v, i) => v === green.values[i] && v === blue.values[i]);

@@ -30,13 +30,21 @@ export async function probabilities(net, image) {
 
 // Returns label indices: above the threshold for one class, else the largest probability.
 export function mask(maps, threshold) {
+  const [{ values }] = maps;
   const single = Math.fround(threshold); // float32, as the probabilities are
-  if (maps.length === 1) return Uint8Array.from(maps[0].values, (p) => Number(p > single));
-  return Uint8Array.from(maps[0].values, (_, i) => {
-    let best = 0;
-    maps.forEach((map, k) => { if (map.values[i] > maps[best].values[i]) best = k; });
-    return best;
-  });
+  const labels = new Uint8Array(values.length);
+  for (let i = 0; i < labels.length; i++) {
+    labels[i] = maps.length === 1 ? values[i] > single : largest(maps, i);
+  }
+  return labels;
+}
+
+function largest(maps, i) {
+  let best = 0;
+  for (let k = 1; k < maps.length; k++) {
+    if (maps[k].values[i] > maps[best].values[i]) best = k;
+  }
+  return best;
 }
 
 function input(net, image) {

@@ -7,23 +7,23 @@ export function byArea(map, width, height) {
   if (map.width === width && map.height === height) return map;
   const wide = alongRows(map, areaWeights(map.width, width));
   const turned = alongRows(transpose(wide), areaWeights(map.height, height));
-  const { values } = transpose(turned);
-  return { width, height, values: Uint8Array.from(values, roundHalfToEven) };
+  return { width, height, values: new Uint8Array(transpose(turned).values.map(roundHalfToEven)) };
 }
 
 // The same without antialias: how probabilities return to the size of the image.
 export function bilinear(map, width, height) {
   if (map.width === width && map.height === height) return map;
   const columns = pairs(map.width, width);
-  const rows = pairs(map.height, height);
   const values = new Float32Array(width * height);
-  rows.forEach(([top, bottom, down], y) => {
-    columns.forEach(([left, right, across], x) => {
-      const at = (row, column) => map.values[row * map.width + column];
-      const upper = (1 - across) * at(top, left) + across * at(top, right);
-      const lower = (1 - across) * at(bottom, left) + across * at(bottom, right);
-      values[y * width + x] = (1 - down) * upper + down * lower;
-    });
+  pairs(map.height, height).forEach(([top, bottom, down], y) => {
+    const upper = map.values.subarray(top * map.width);
+    const lower = map.values.subarray(bottom * map.width);
+    for (let x = 0; x < width; x++) {
+      const [left, right, across] = columns[x];
+      const above = (1 - across) * upper[left] + across * upper[right];
+      const below = (1 - across) * lower[left] + across * lower[right];
+      values[y * width + x] = (1 - down) * above + down * below;
+    }
   });
   return { width, height, values };
 }
