@@ -62,7 +62,7 @@ def to_onnx(
         form = _deployed(net)
         content = _serialised(form, card)
     except RuntimeError as error:  # all that torch.export and the ONNX exporter raise
-        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        reason = _first_line(error.__cause__ or error)
         raise ValueError(f"{type(net).__name__} cannot be exported to ONNX: {reason}") from error
     _compare(form, content, card)
     atomic.write_file(Path(file), content)
@@ -87,22 +87,44 @@ def quantise(onnx_file: Path | str, out_file: Path | str, images: np.ndarray | T
     Source: Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018,
         section 3; carried out by ONNX Runtime.
     """
+    import onnx
     from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
     images = _fractions(images)
     with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "int8.onnx"
-        with _quiet():
-            quantization.quantize_static(
-                onnx_file,
-                out,
-                _Images(images),
-                quant_format=quantization.QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=quantization.QuantType.QUInt8,
-                weight_type=quantization.QuantType.QInt8,
-            )
-        atomic.write_file(Path(out_file), out.read_bytes())
+        prepared, out = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
+        try:
+            with _quiet():
+                quant_pre_process(onnx_file, prepared, skip_symbolic_shape=True)
+                quantization.quantize_static(
+                    prepared,
+                    out,
+                    _Images(images),
+                    quant_format=quantization.QuantFormat.QDQ,
+                    per_channel=True,
+                    activation_type=quantization.QuantType.QUInt8,
+                    weight_type=quantization.QuantType.QInt8,
+                )
+        except Exception as error:  # damaged bytes and images of another shape: errors of any kind
+            reason = _first_line(error)
+            raise ValueError(f"cannot quantise {onnx_file} by these images: {reason}") from error
+        model = onnx.load(out)
+    _shorten(model)
+    atomic.write_file(Path(out_file), model.SerializeToString())
+
+
+def _shorten(model) -> None:
+    """Number the maps of an ONNX model: long names would be a fifth of a small int8 net's file."""
+    del model.graph.value_info[:]
+    numbers = {value.name: value.name for value in (*model.graph.input, *model.graph.output)}
+    numbers[""] = ""  # an optional input that is left out
+    for node in model.graph.node:
+        node.name = ""
+        for names in (node.input, node.output):
+            names[:] = [numbers.setdefault(name, f"{len(numbers):x}") for name in names]
+    for weight in model.graph.initializer:
+        weight.name = numbers.setdefault(weight.name, f"{len(numbers):x}")
 
 
 def prune(net: nn.Module, share: float) -> nn.Module:
@@ -148,10 +170,9 @@ def prune(net: nn.Module, share: float) -> nn.Module:
             if {t.shape[1] for t in _outputs(smaller, image)} != {shape[1]}:
                 raise ValueError("the channels of its logits would change")
     except Exception as error:  # what the tracer does not know ends in errors of any kind
-        reason = str(error).strip().splitlines()[0]
         raise ValueError(
             f"{type(net).__name__} cannot be pruned: torch-pruning does not see how its channels "
-            f"depend on each other ({reason})"
+            f"depend on each other ({_first_line(error)})"
         ) from error
     smaller.recipe = ("", {})
     return smaller.to(next(net.parameters()).device)
@@ -181,6 +202,11 @@ class _Images:
     def get_next(self) -> dict[str, np.ndarray] | None:
         image = next(self.rest, None)
         return None if image is None else {"image": image[None]}
+
+
+def _first_line(error: BaseException) -> str:
+    """Return the first line of what an error says, or its kind if it says nothing."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _fractions(images: np.ndarray | Tensor) -> np.ndarray:
@@ -226,7 +252,7 @@ def _traced(net: nn.Module, shape: tuple[int, ...], free: dict):
 
 
 def _without_traces(model, card: Card) -> bytes:
-    """Return the file; the stack trace of every node would be a fifth of a small net's."""
+    """Return the file without the stack trace of every node: a fifth of a small net's."""
     import onnx_ir
 
     for node in model.graph.all_nodes():
@@ -234,7 +260,9 @@ def _without_traces(model, card: Card) -> bytes:
         node.doc_string = None
     model.metadata_props.clear()
     model.metadata_props[CARD] = card.to_json()
-    return onnx_ir.serde.serialize_model(model).SerializeToString()
+    written = onnx_ir.serde.serialize_model(model)
+    del written.graph.value_info[:]  # shapes, which a reader infers again
+    return written.SerializeToString()
 
 
 def _side(name: str, trained: int, step: int):
