@@ -301,8 +301,8 @@ print(f"depthwise + pointwise: work / {less_work:.1f}, time / {faster:.1f}")
 records.record("separable_speed_up", faster, n=rounds)
 
 # %% [markdown]
-# Read the distances from the roof. In all our runs the depthwise layer did the fewest FLOP
-# a second of the three convolutions, and stayed several times below even *its* low roof.
+# Read the distances from the roof. In all our runs the depthwise layer did the fewest
+# FLOP/s of the three convolutions, and stayed several times below even *its* low roof.
 # Part of that is the roof: 9 multiplications for each number leave little to hide the
 # waiting behind. The rest is code that was tuned less; the roof does not tell whose fault
 # that is. Either way **few MACs are not little time**.
@@ -392,8 +392,8 @@ def median_latency(switch_on, warmup, repeats):
 median_latency = check("13-3", median_latency)
 
 # %% [markdown]
-# Without `sync` the pretend device looks 50 times as fast as it is, and any net on it looks
-# equally fast: you timed the asking. On a CPU the call returns when it is done; the other
+# Without `sync` the pretend device looks 50 times as fast as it is, and any net on it
+# looks equally fast: you timed the asking. On a CPU the call returns when it is done; the other
 # traps stay. Time one net, call by call, from the very first.
 
 # %% tags=["figure", "nbval-ignore-output"]
@@ -869,8 +869,8 @@ for paper, ids in {
 # %% [markdown] tags=["next"]
 # ## Where to go next
 #
-# Notebook 14 takes a net to where it would be used: folded, pruned, in int8, in a browser,
-# and asks after each step whether it is still right. Before that, try two variations:
+# Notebook 14 takes a net to where it would be used: folded, pruned, in int8, in a
+# browser, and asks after each step whether it is still right. Before that, try two variations:
 #
 # - `course run 13 -p size 128`: which ratios of section 8 change with the size?
 # - in section 3, take 256 channels: which layer comes nearer to its roof?
