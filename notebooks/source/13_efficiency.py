@@ -393,8 +393,8 @@ median_latency = check("13-3", median_latency)
 
 # %% [markdown]
 # Without `sync` the pretend device looks 50 times as fast as it is, and any net on it
-# looks equally fast: you timed the asking. On a CPU the call returns when it is done; the other
-# traps stay. Time one net, call by call, from the very first.
+# looks equally fast: you timed the asking. On a CPU the call returns when it is done; the
+# other traps stay. Time one net, call by call, from the very first.
 
 # %% tags=["figure", "nbval-ignore-output"]
 torch.manual_seed(seed)
