@@ -161,9 +161,9 @@ recur = check("09-1", recur)
 # The share $1-g$ is gone. What is left adds and never forgets. Two questions before you
 # see numbers.
 #
-# **P1.** Let $S$ and $g$ be computed from $F$ alone, as the text says ("S is a
-# transformation of F"), and run T = 6 steps. From step to step the change of the state
-# (a) shrinks, (b) stays the same, (c) grows.
+# **P1.** $S$ is, says the text, a "transformation of $F$"; of $g$ it does not say. Let both
+# be computed from $F$ alone, and run T = 6 steps. From step to step the change of the
+# state (a) shrinks, (b) stays the same, (c) grows.
 #
 # **P2.** A **GRU**, a well-known cell, updates by $(1-g)\,R + g\,S$: a **convex** mix.
 # $S$ stays constant and $0 < g < 1$. After many steps R goes to (a) infinity, (b) S,
@@ -176,8 +176,8 @@ guess_2 = None  # "a", "b" or "c"
 # %% [markdown]
 # ## 2. A volume knob
 #
-# The library's net with `dependence="literal"` does what the text says: S and g see F
-# alone. It has random weights here. Your function, pixel by pixel, against it:
+# The library's net with `dependence="literal"` reads it so: S and g see F alone. It has
+# random weights here. Your function, pixel by pixel, against it:
 
 
 # %% tags=["nbval-check-output"]
