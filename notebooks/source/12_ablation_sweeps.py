@@ -83,7 +83,7 @@ repeats = run.pick(smoke=2000, fast=10_000, full=100_000)  # of a simulation
 # %% tags=["predict"]
 my_sd = None  # SD of the mean test Dice over seeds, such as 0.001
 
-# %% tags=["figure"]
+# %% tags=["figure", "nbval-ignore-output"]
 WHERE = {"phantoms": "synthetic images"}
 WHERE |= {"nuclei-mini": "nuclei (21 test images)"}
 kept = records.committed_sweep("seeds")
@@ -160,12 +160,13 @@ paired_bootstrap = check("12-1", paired_bootstrap)
 # stuck? hint("12-1", 1), then 2, then 3
 
 # %% [markdown]
-# Now real images. Two trained U-Nets, A and B, on 127 microscope images of nuclei (the
-# reference masks are one reader's). Their scores were kept image by image. The library's
-# bootstrap draws whole groups of look-alike images (01) instead of single ones.
+# Now real images. Two trained U-Nets, A and B, on 127 microscope images of nuclei. Their
+# scores were kept image by image. The library's bootstrap draws whole groups of
+# look-alike images (01) instead of single ones.
 
 # %% tags=["nbval-ignore-output"]
-stored = records.ROOT / records.committed("03_unet", "nuclei")["file"]
+kept = records.committed("03_unet", "nuclei")
+stored = records.ROOT / kept["file"]
 
 
 def scores_of(number):
@@ -190,7 +191,7 @@ guess(
     a="the rule of overlap forgets that both nets saw the same hard images.",
 )
 
-# %% tags=["figure"]
+# %% tags=["figure", "nbval-ignore-output"]
 figures.show(
     *paired_lines(
         net_a["dice"],
@@ -199,18 +200,35 @@ figures.show(
         interval=paired,
         title="A line an image: hard for A is hard for B",
     ),
-    caption=f"Real nuclei, 127 test images; scores beside "
-    f"`{stored.relative_to(records.ROOT).as_posix()}`.",
+    caption=f"Real nuclei, 127 test images; scores beside `{kept['file']}`.",
 )
 
 # %% [markdown]
 # The intervals of A and B overlap widely, and the paired one leaves out 0. So B is worse
 # than A. Look where the mean comes from: about as many images rise as fall, and a few, on
-# which B finds next to nothing, decide. Now guess what A and B are.
+# which B finds next to nothing, decide.
 #
-# They are the **same** net, trained in the same way, with seed 0 and seed 1. The interval
-# was right all the same: *these two sets of weights* differ on images like these. It says
-# nothing about another training. Two kinds of doubt, two intervals:
+# Guess what was taken from B. (a) A third of the training images. (b) The augmentation.
+# (c) Nothing.
+
+# %% tags=["predict"]
+guess_b = None  # "a", "b" or "c"
+
+# %%
+of_a, of_b = (one["parameters"] for one in kept["runs"][:2])
+differ = {n: (of_a[n], of_b[n]) for n in of_a if of_a[n] != of_b[n]}
+print("parameters in which A and B differ:", differ)
+guess(
+    "B",
+    guess_b,
+    answer="c",
+    a="a difference that is shown was taken for one that has a reason.",
+    b="a difference that is shown was taken for one that has a reason.",
+)
+
+# %% [markdown]
+# The interval was right all the same: *these two sets of weights* differ on images like
+# these. It says nothing about another training. Two kinds of doubt, two intervals:
 #
 # | doubt | repeat | interval |
 # |---|---|---|
@@ -263,8 +281,8 @@ guess_2 = None  # "a", "b" or "c"
 
 # %% [markdown]
 # **Exercise 12-2.** Write the number of seeds that a paired t test needs: two-sided, 5 %,
-# power .8. Under the effect, t follows the *noncentral* t distribution, shifted by
-# $\sqrt n\,\cdot$ effect / SD: `stats.nct`.
+# power .8. Under the effect, t follows the *noncentral* t distribution (`stats.nct`),
+# shifted by effect / SD times the root of n.
 
 
 # %% tags=["exercise", "ex-12-2"]
@@ -308,7 +326,7 @@ guess(
 )
 
 
-# %% tags=["figure"]
+# %% tags=["figure", "nbval-ignore-output"]
 def power(n, spread, gain):
     """Chance of a two-sided paired t test with n seeds to find a gain."""
     limit = stats.t.isf(0.025, n - 1)
@@ -546,7 +564,7 @@ elif (folder / "results.csv").exists():
 # %% tags=["predict"]
 my_stars = None  # with Holm, 0 to 6
 
-# %% tags=["figure"]
+# %% tags=["figure", "nbval-ignore-output"]
 kept = records.committed_sweep("losses")
 own = kept["table"].query("record == 'dice_mean'")
 wide = own.pivot_table(
@@ -579,34 +597,26 @@ figures.show(
 )
 
 # %% tags=["nbval-ignore-output"]
-print("row                           Dice     SD       p  alone  Holm")
+print(f"{'row':<26}     Dice    SD  apart     r      p alone Holm")
 for (name, (change, p)), one, star in zip(looks.items(), alone, stands):
-    print(f"{name:<26} {change.mean():+.4f} {change.std():.4f} {p:>7.4f}"
-          f" {'*' * one:>5} {'*' * star:>5}")
+    loss, data = name.split(", ")
+    a, b = (wide[kind].loc[data] for kind in (loss, "dice_ce"))
+    print(f"{name:<26} {change.mean():+8.4f} {change.std():.3f} "
+          f"{np.hypot(a.std(), b.std()):6.3f} {a.corr(b):+.2f} {p:.4f} "
+          f"{'*' * one:>5} {'*' * star:>4}")
 print(f"stars: {sum(alone)} alone, {sum(stands)} with Holm")
 guess("stars", my_stars, answer=sum(stands))
 
 # %% [markdown]
-# Three things to see.
+# *SD*: of the difference paired by seed; *apart*: what it would be for strangers; *r*:
+# correlation of the two over seeds. Three things to see.
 #
 # - A filled dot without a star is a row that would be printed as a finding, were it the
 #   only one. It may be one; this table does not show it.
 # - A row just above .05 is not "equal": look how far its interval reaches to one side.
 # - Pairing by *image* takes out the hardness of the image, which is large. Pairing by
-#   *seed* takes out what two trainings share, and that can be little:
-
-# %% tags=["nbval-ignore-output"]
-print("correlation over seeds with dice_ce, and SD paired and unpaired")
-for name, (change, _) in looks.items():
-    loss, data = name.split(", ")
-    a, b = (wide[kind].loc[data] for kind in (loss, "dice_ce"))
-    print(f"{name:<26} {a.corr(b):+.2f} {change.std():.3f} "
-          f"{np.hypot(a.std(), b.std()):.3f}")
-
-# %% [markdown]
-# Where the correlation is near 0, a pair of seeds is worth no more than two strangers,
-# and $\sqrt 2$ times the SD of section 1 is the SD to plan with. So it was right to plan
-# without the help of pairs.
+#   *seed* takes out what two trainings share. Where r is near 0, that is nothing, and the
+#   root of 2 times the SD of section 1 was right to plan with.
 #
 # ## 8. The papers' rows
 #
