@@ -161,9 +161,9 @@ recur = check("09-1", recur)
 # The share $1-g$ is gone. What is left adds and never forgets. Two questions before you
 # see numbers.
 #
-# **P1.** $S$ is, says the text, a "transformation of $F$"; of $g$ it does not say. Let both
-# be computed from $F$ alone, and run T = 6 steps. From step to step the change of the
-# state (a) shrinks, (b) stays the same, (c) grows.
+# **P1.** $S$ is a "transformation of $F$"; of $g$ the text does not say. Let both be
+# computed from $F$ alone, and run T = 6 steps. From step to step the change of the state
+# (a) shrinks, (b) stays the same, (c) grows.
 #
 # **P2.** A **GRU**, a well-known cell, updates by $(1-g)\,R + g\,S$: a **convex** mix.
 # $S$ stays constant and $0 < g < 1$. After many steps R goes to (a) infinity, (b) S,
