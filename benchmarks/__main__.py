@@ -38,7 +38,7 @@ def page(results: dict[str, dict]) -> str:
     some = next(iter(results.values()))
     meta = [
         some["date"],
-        f"{some['cores']} cores, {some['device_name']}, {some['threads']} thread(s)",
+        f"{some['cores']} cores, {some['device_name']}, threads: {some['threads']}",
         f"commit {some['commit'] or 'unknown'}",
         f"torch {some['versions']['torch']}",
     ]
@@ -49,11 +49,12 @@ def page(results: dict[str, dict]) -> str:
 def section(name: str, result: dict) -> str:
     """Return the table of one benchmark with what it says of itself."""
     module = importlib.import_module(f"benchmarks.{name}")
-    about = module.__doc__.partition("\n\n")[0].replace("\n", " ").replace("``", "")
+    about = module.__doc__.partition("\n\n")[0].replace("\n", " ").replace("`", "")
     rows = module.table(result)
-    columns = {
-        html.escape(str(column)): "n" if pd.api.types.is_numeric_dtype(rows[column]) else ""
-        for column in rows.columns
+    first, *others = rows.columns
+    columns = {html.escape(first): ""} | {
+        html.escape(column): "n" if pd.api.types.is_numeric_dtype(rows[column]) else ""
+        for column in others
     }
     cells = [
         [html.escape(cell) if isinstance(cell, str) else number(cell) for cell in row]

@@ -66,7 +66,7 @@ def _costs() -> str:
         found = records.committed("benchmarks", name)
         if found:
             where = found.get("machine") or (
-                f"{found['cores']} cores {found['device_name']}, {found['threads']} thread(s)"
+                f"{found['cores']} cores {found['device_name']}, threads: {found['threads']}"
             )
             rows.append(f"| {what} | {told(found)} | {where}, {found['file'][-15:-5]} |")
     return "\n".join([*rows, "", ""])

@@ -870,7 +870,8 @@ for paper, ids in {
 # ## Where to go next
 #
 # Notebook 14 takes a net to where it would be used: folded, pruned, in int8, in a
-# browser, and asks after each step whether it is still right. Before that, try two variations:
+# browser, and asks after each step whether it is still right. Before that, try two
+# variations:
 #
 # - `course run 13 -p size 128`: which ratios of section 8 change with the size?
 # - in section 3, take 256 channels: which layer comes nearer to its roof?
