@@ -14,9 +14,9 @@ from tests.demo import browser
 STATUS = "document.getElementById('status').textContent"
 ANSWERED = f"{STATUS}.includes('answered in')"
 REDS = (0xE6, 0x56)  # of the colours of labels 1 and 2
-# Between probabilities: two builds of ONNX Runtime differ by 1e-6 at most; a grey value that lies
+# Between probabilities: two builds of ONNX Runtime differ by 1e-5 or so; a grey value that lies
 # between two whole ones, which happens in two of ten thousand pixels, may be rounded either way.
-SAME_SIZE, RESIZED = 1e-5, 5e-3
+SAME_SIZE, RESIZED = 1e-4, 5e-3
 
 
 @pytest.fixture(scope="module")
