@@ -25,7 +25,7 @@ class Result(NamedTuple):
     probabilities: np.ndarray  # (K, H, W) float32, K = 1 for a binary task
 
 
-def segment(net: nn.Module, card: Card, picture: Picture, threshold: float) -> Result:
+def segment(net: nn.Module, card: Card, picture: Picture, threshold: float | None) -> Result:
     """Predict one image as evaluation does.
 
     It is resized to the size in training; the probabilities are brought back to its own size
@@ -35,7 +35,7 @@ def segment(net: nn.Module, card: Card, picture: Picture, threshold: float) -> R
         net: ``(B, C, H, W)`` to logits ``(B, K, H, W)``, see :func:`course_lib.predict.load`.
         card: its card.
         picture: the image.
-        threshold: of binary probabilities.
+        threshold: of binary probabilities; not looked at where classes compete.
 
     Raises:
         ValueError: the image has other channels than the net reads.

@@ -1,5 +1,7 @@
 """course predict: what it prints, and one clear line for whatever cannot be predicted."""
 
+import json
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -7,7 +9,9 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
+from course_lib import export, models
 from course_lib.cli.main import course
+from course_lib.training.card import CARD
 from tests.predict.samples import write_nifti
 
 
@@ -73,6 +77,23 @@ def test_an_onnx_file_from_elsewhere(image, tmp_path):
     net = torch.nn.Conv2d(1, 1, 1)
     torch.onnx.export(net, (torch.zeros(1, 1, 8, 8),), foreign, dynamo=True, verbose=False)
     assert "does not say which net it is" in refused(["--weights", foreign, image], tmp_path / "o")
+
+
+def test_a_net_for_volumes(trained, image, tmp_path):
+    with safetensors.safe_open(trained, "pt") as opened:
+        card = json.loads(opened.metadata()[CARD]) | {"size": [8, 8, 8]}
+    weights = tmp_path / "volumes.safetensors"
+    content = safetensors.torch.load_file(trained)
+    safetensors.torch.save_file(content, weights, {CARD: json.dumps(card)})
+    assert "holds a net for volumes" in refused(["--weights", weights, image], tmp_path / "out")
+
+
+def test_a_threshold_where_classes_compete(tmp_path, image):
+    net = models.create("unet_bn", in_channels=1, num_classes=3, base=4, depth=2)
+    export.to_onnx(net, tmp_path / "net.onnx", 16, classes=("background", "a", "b"))
+    weights = ["--weights", tmp_path / "net.onnx", image]
+    assert "leave the threshold out" in refused([*weights, "--threshold", 0.5], tmp_path / "out")
+    assert run(*weights, "--out", tmp_path / "out").exit_code == 0
 
 
 def test_weights_of_another_kind_or_none(image, tmp_path):

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 
 from course_lib import metrics, predict
+from course_lib.training.card import Card
 from tests.predict.samples import write_dicom, write_nifti
 
 
@@ -95,6 +96,25 @@ def test_mask_overlay_and_numbers_are_written(tmp_path, trained, disc):
     drawn = (overlay != overlay[..., :1]).any(-1)
     assert drawn.any()
     assert not (drawn & (mask == 0)).any()  # the line lies inside, only its halo does not
+
+
+class Shades(torch.nn.Module):
+    """Three classes by grey value: dark, middle, bright."""
+
+    def forward(self, x):
+        return torch.cat([0.2 - x, 0.1 - (x - 0.4).abs(), x - 0.6], dim=1) * 100
+
+
+def test_of_several_classes_the_most_probable_one_wins(tmp_path):
+    card = Card("", {}, 1, 3, (4, 6), ("background", "middle", "bright"))
+    pixels = np.zeros((1, 4, 6), np.uint8)
+    pixels[0, :, 2:4], pixels[0, :, 5:] = 102, 255
+    picture = predict.Picture(pixels, None)
+    result = predict.segment(Shades(), card, picture, None)
+    np.testing.assert_array_equal(result.mask, [[0, 0, 1, 1, 0, 2]] * 4)
+    found = predict.describe(result, picture, card)
+    assert {name: part["area_px"] for name, part in found.items()} == {"middle": 8, "bright": 4}
+    assert all(part["mean_probability"] > 0.99 for part in found.values())
 
 
 class Ramp(torch.nn.Module):
