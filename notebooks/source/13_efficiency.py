@@ -197,7 +197,8 @@ roofline_us = check("13-2", roofline_us)
 
 # %% [markdown] tags=["predict"]
 # **P1.** A depthwise 3 x 3 and a pointwise 1 x 1 take the place of the dense 3 x 3, with
-# about 1/8 of its MACs. Time: (a) 1/8, (b) more than 1/8, (c) longer than before?
+# about 1/8 of its MACs. On the toy machine that takes at least (a) 1/8 of the time, (b)
+# more than 1/8, (c) longer than before?
 
 # %% tags=["predict"]
 guess_1 = None  # "a", "b" or "c"
@@ -304,8 +305,10 @@ records.record("separable_speed_up", faster, n=rounds)
 # Read the distances from the roof. In all our runs the depthwise layer did the fewest
 # FLOP/s of the three convolutions, and stayed several times below even *its* low roof.
 # Part of that is the roof: 9 multiplications for each number leave little to hide the
-# waiting behind. The rest is code that was tuned less; the roof does not tell whose fault
-# that is. Either way **few MACs are not little time**.
+# waiting behind. The rest is code, and what the system does besides: 04 told that it
+# matters whether a process may keep freed memory. The roof does not tell whose fault it
+# is. In one of our runs, on a busy machine, the pair took even *longer* than the dense
+# layer, with 1/7.9 of its work: **few MACs are not little time**.
 #
 # A point above the roof is no miracle. Small maps stay in the processor's cache, which
 # delivers faster than memory; that is why the maps here are large. On a busy machine all
