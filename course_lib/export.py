@@ -143,8 +143,8 @@ def prune(net: nn.Module, share: float) -> nn.Module:
 
     Raises:
         ValueError: for a share out of range, or a net in which channels are tied to each other in a
-            way that is not found by following one image through it: GREnet's, whose memory is cut
-            into four gates, and REUnet's.
+            way that is not found by following one image through it: GREnet's, whose memory is
+            filled up with zeros and cut into four gates.
 
     Source: Li et al., "Pruning filters for efficient ConvNets", 2017; which layers depend on each
         other is found by torch-pruning (Fang et al., "DepGraph", CVPR 2023).

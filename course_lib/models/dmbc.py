@@ -28,15 +28,16 @@ class AddInput(nn.Module):
         return fx + x
 
 
-class AddProjection(nn.Conv2d):
+class AddProjection(nn.Module):
     """Gating signal, second case of equation 5: ``F(x) + Conv(x)``, where the widths differ."""
 
     def __init__(self, in_channels: int, out_channels: int, kernel: int):
-        super().__init__(in_channels, out_channels, kernel, padding=kernel // 2)
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, out_channels, kernel, padding=kernel // 2)
 
     def forward(self, fx: Tensor, x: Tensor) -> Tensor:
         """Return the sum ``(B, C, H, W)`` of a block's result and its projected input."""
-        return fx + super().forward(x)
+        return fx + self.conv(x)
 
 
 class NoSignal(nn.Module):

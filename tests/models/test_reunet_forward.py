@@ -33,7 +33,8 @@ class Weights(dict):
         z = (h.flatten(2).mean(2) @ self[f"{name}.ses.weigh.0.weight"].T).clamp(min=0)
         z = 1 / (1 + torch.exp(-(z @ self[f"{name}.ses.weigh.2.weight"].T)))
         h = self.norm(h * z[:, :, None, None], f"{name}.norm")
-        return h + (self.conv(x, f"{name}.signal") if f"{name}.signal.weight" in self else x)
+        signal = f"{name}.signal.conv"
+        return h + (self.conv(x, signal) if f"{signal}.weight" in self else x)
 
     def block(self, x, name, repeats, limits=(6, 6)):
         for i in range(repeats):
