@@ -401,23 +401,6 @@ def test_exports_with_a_free_batch_and_free_sides(name, ablation):
         torch.testing.assert_close(exported(x), net(x), atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", models.NAMES)
-def test_runs_in_onnxruntime(name, tmp_path):
-    onnxruntime = pytest.importorskip("onnxruntime")
-    pytest.importorskip("onnxscript")
-    net, path = settled(name, "full"), tmp_path / "net.onnx"
-    axes = ({0: Dim("batch", min=1)},)
-    torch.onnx.export(
-        net, (draw(2, 64, 64),), path, dynamo=True, dynamic_shapes=axes, verbose=False
-    )
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    x = draw(3, 64, 64)
-    (logits,) = session.run(None, {session.get_inputs()[0].name: x.numpy()})
-    with torch.no_grad():
-        torch.testing.assert_close(torch.from_numpy(logits), net(x), atol=1e-5, rtol=1e-4)
-
-
 @every_case
 def test_channels_last_changes_nothing_and_stays(name, ablation):
     # in float64, since float32 sums come in another order for another layout
