@@ -99,3 +99,33 @@ def test_what_cannot_be_exported_is_said_in_one_line(tmp_path):
         export.to_onnx(Undecided(), tmp_path / "net.onnx", 64)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.iterdir())
+
+
+class Restless(nn.Module):
+    """Never says the same twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+
+    def forward(self, x):
+        return self.conv(x) + torch.rand_like(x)
+
+
+def test_a_file_that_computes_something_else_is_not_written(tmp_path):
+    with pytest.raises(ValueError, match="Restless computes something else in ONNX Runtime"):
+        export.to_onnx(Restless(), tmp_path / "net.onnx", 64)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_quantised_is_said_in_one_line(tiny, tmp_path):
+    _, file = tiny
+    (tmp_path / "text.onnx").write_text("no net")
+    grey, colour = np.zeros((2, 1, 32, 32), np.uint8), np.zeros((2, 3, 32, 32), np.uint8)
+    for source, images in ((tmp_path / "text.onnx", grey), (file, colour)):
+        with pytest.raises(ValueError, match=f"cannot quantise .*{source.name}") as caught:
+            export.quantise(source, tmp_path / "out.onnx", images)
+        assert "\n" not in str(caught.value)
+    with pytest.raises(ValueError, match=r"calibration images must be \(N, C, H, W\)"):
+        export.quantise(file, tmp_path / "out.onnx", grey[0])
+    assert not (tmp_path / "out.onnx").exists()
