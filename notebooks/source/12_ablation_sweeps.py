@@ -222,8 +222,8 @@ guess(
     "B",
     guess_b,
     answer="c",
-    a="a difference that is shown was taken for one that has a reason.",
-    b="a difference that is shown was taken for one that has a reason.",
+    a="a shown difference was taken for one that somebody made.",
+    b="a shown difference was taken for one that somebody made.",
 )
 
 # %% [markdown]
@@ -597,12 +597,13 @@ figures.show(
 )
 
 # %% tags=["nbval-ignore-output"]
-print(f"{'row':<26}     Dice    SD  apart     r      p alone Holm")
+print(f"{'row':<26}   Dice    SD apart     r      p alone Holm")
 for (name, (change, p)), one, star in zip(looks.items(), alone, stands):
     loss, data = name.split(", ")
     a, b = (wide[kind].loc[data] for kind in (loss, "dice_ce"))
-    print(f"{name:<26} {change.mean():+8.4f} {change.std():.3f} "
-          f"{np.hypot(a.std(), b.std()):6.3f} {a.corr(b):+.2f} {p:.4f} "
+    gain = round(change.mean(), 3) + 0.0  # no -0.000
+    print(f"{name:<26} {gain:+.3f} {change.std():.3f} "
+          f"{np.hypot(a.std(), b.std()):.3f} {a.corr(b):+.2f} {p:.4f} "
           f"{'*' * one:>5} {'*' * star:>4}")
 print(f"stars: {sum(alone)} alone, {sum(stands)} with Holm")
 guess("stars", my_stars, answer=sum(stands))
@@ -693,16 +694,17 @@ def printed(paper, row, against):
     return points, any(fnmatch(n, f"{table}.*.sd") for n in cells)
 
 
-gates = []
-print("row - compared with                   points of Dice   size  work")
+gates, lines = [], []
 for paper, row, against in ROWS:
     size, work = ratios(row, against)
     points, spread = printed(paper, row, against)
     gates.append((abs(size - 1) <= 0.05 and abs(work - 1) <= 0.05, spread))
     name = f"{paper:<6} {row} - {against}".replace(".*", "")
+    ends = dict.fromkeys((f"{points.min():+.2f}", f"{points.max():+.2f}"))
     shown = "" if math.isnan(work) else f"{work:5.2f}"
-    print(f"{name:<36} {points.min():+6.2f} to {points.max():+6.2f} "
-          f"{size:6.2f} {shown}")
+    lines.append(f"{name:<36} {' to '.join(ends):>15} {size:6.2f} {shown}")
+print("row - compared with                   points of Dice   size  work")
+print("\n".join(lines))
 equal, spreads = np.array(gates).T
 print(f"{len(gates)} rows. Equal size and work: {equal.sum()}. Spread: "
       f"{spreads.sum()}. Can stand: {(equal & spreads).sum()}")
