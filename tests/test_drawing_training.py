@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgba
 
-from course_lib import figures
-from course_lib.drawing.training import learning_curves, protocol_table
+from course_lib import figures, training
+from course_lib.drawing.training import learning_curves, protocol_table, settings
 
 TWO = {
     "plnet": {"batch": ("16", True), "clipping": ("none", False)},
@@ -57,3 +57,14 @@ def test_long_curves_have_few_markers_and_make_small_pictures():
     fig, alt = learning_curves({"a": (epochs, np.sqrt(epochs))}, {}, title="T", ylabel="y")
     assert fig.axes[0].lines[0].get_markevery() == 16
     assert len(figures.show(fig, alt)) < 30_000
+
+
+def test_every_protocol_can_be_said_in_words():
+    told = {name: settings(protocol) for name, protocol in training.PROTOCOLS.items()}
+    assert told["plnet"]["augmentation"] == "flip, rotate 25, shift 0.15"
+    assert told["reunet"]["augmentation"] == "none"
+    assert told["reunet"]["epochs (patience)"] == "150 (5)"
+    assert told["course"]["epochs (patience)"] == "20 (none)"
+    assert told["sigrenet"]["precision"] == "mixed"
+    for loss in training.LOSSES:
+        assert settings(training.Protocol(loss=loss))["loss"]

@@ -1,6 +1,8 @@
 """Protocols side by side, and curves with the epochs at which things happen."""
 
+import dataclasses
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -10,7 +12,12 @@ from course_lib import figures
 from course_lib.drawing import charts
 from course_lib.figures import GRID, INK, MUTED
 
+if TYPE_CHECKING:
+    from course_lib.training import Protocol
+
 _MOST_ROWS, _MOST_COLUMNS = 14, 4
+_LOSSES = {"dice": "Dice", "cross_entropy": "cross-entropy", "dice_ce": "Dice + CE"}
+_LOSSES |= {"focal": "focal"}
 
 
 def protocol_table(
@@ -59,6 +66,26 @@ def protocol_table(
     )
 
 
+def settings(protocol: "Protocol") -> dict[str, str]:
+    """Return what a protocol says, in the few words that a cell of a table holds."""
+    given = dataclasses.asdict(protocol.augmentation)
+    told = ["flip"] * given.pop("flip")
+    told += [f"{name} {value:g}" for name, value in given.items() if value]
+    return {
+        "optimiser": {"adam": "Adam", "adamw": "AdamW"}[protocol.optimiser],
+        "learning rate": f"{protocol.learning_rate:g}",
+        "schedule": protocol.schedule,
+        "weight decay": f"{protocol.weight_decay:g}",
+        "clipping": "none" if protocol.clip is None else f"norm {protocol.clip:g}",
+        "batch": str(protocol.batch),
+        "epochs (patience)": f"{protocol.epochs} ({protocol.patience or 'none'})",
+        "the stop watches": "validation Dice",
+        "loss": _LOSSES[protocol.loss],
+        "augmentation": ", ".join(told) or "none",
+        "precision": "mixed" if protocol.precision == "auto" else protocol.precision,
+    }
+
+
 def learning_curves(
     series: Mapping[str, tuple],
     events: Mapping[str, float],
@@ -80,6 +107,7 @@ def learning_curves(
     """
     fig, alt = charts.lines(series, title=title, xlabel="epoch", ylabel=ylabel)
     ax = fig.axes[0]
+    ax.xaxis.get_major_locator().set_params(integer=True)
     for line in ax.lines:
         line.set_markevery(max(1, len(line.get_xdata()) // 12))
     for place, (label, epoch) in enumerate(events.items()):

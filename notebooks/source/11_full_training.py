@@ -64,7 +64,11 @@ from course_lib import claims as ledger
 from course_lib import drawing, figures, metrics, models, records, training
 from course_lib.data import prepared, splits
 from course_lib.data.transforms import Augmentation
-from course_lib.drawing.training import learning_curves, protocol_table
+from course_lib.drawing.training import (
+    learning_curves,
+    protocol_table,
+    settings,
+)
 from course_lib.teaching import check, guess, hint
 from course_lib.training.validate import dice_of_images
 
@@ -103,33 +107,7 @@ my_blanks = None  # of 42, such as 6
 
 
 # %% tags=["figure"]
-def moved(a):
-    """Say an augmentation in a few words."""
-    parts = ["flip"] * a.flip + [f"{a.rotate:g}°"] * bool(a.rotate)
-    parts += [f"shift {a.shift:g}"] * bool(a.shift)
-    parts += [f"scale {a.scale:g}"] * bool(a.scale)
-    return ", ".join(parts) or "none"
-
-
-def told(p):
-    """The settings of a protocol in words."""
-    return {
-        "optimiser": {"adam": "Adam", "adamw": "AdamW"}[p.optimiser],
-        "learning rate": f"{p.learning_rate:g}",
-        "schedule": p.schedule,
-        "weight decay": f"{p.weight_decay:g}",
-        "clipping": "none" if p.clip is None else f"norm {p.clip:g}",
-        "batch": str(p.batch),
-        "epochs (patience)": f"{p.epochs} ({p.patience})",
-        "the stop watches": "validation Dice",
-        "loss": p.loss.replace("_", "-").replace("dice-ce", "Dice + CE"),
-        "augmentation": moved(p.augmentation),
-        "precision": p.precision.replace("auto", "mixed"),
-        "seeds": "0, 1, 2, ...",
-        "kept together": "groups",
-    }
-
-
+OURS = {"seeds": "0, 1, 2, ...", "kept together": "groups"}
 STATED = {  # by the paper, and not, or otherwise, in the Protocol
     "reunet": {"runs": "5 runs"},
     "plnet": {
@@ -139,7 +117,7 @@ STATED = {  # by the paper, and not, or otherwise, in the Protocol
     },
     "sigrenet": {
         "optimiser": "AdamW, Adam",
-        "augmentation": "flip, 15°, crop, scale",
+        "augmentation": "flip, rotate 15, crop, scale",
         "precision": "mixed (II.C)",
         "the stop watches": "validation loss",
         "runs": "5 folds",
@@ -154,7 +132,9 @@ SILENT = {
 columns = {
     name: {
         row: (text, row not in SILENT[name].split(", "))
-        for row, text in (told(training.PROTOCOLS[name]) | known).items()
+        for row, text in {
+            **settings(training.PROTOCOLS[name]), **OURS, **known
+        }.items()
     }
     for name, known in STATED.items()
 }
@@ -398,6 +378,8 @@ figures.show(
 )
 
 # %% [markdown]
+# The other two lines are other trainings. Whether they end lower or higher is luck.
+#
 # Three things make the two lines one. The file holds weights, optimiser and epoch (and
 # the state of the scaler and the sampler, if there is any). It is written beside its
 # place and then moved there, so that a power cut while *writing* leaves the old one.
@@ -560,7 +542,7 @@ early_stop = check("11-2", early_stop)
 # run, on average?
 
 # %% tags=["predict"]
-my_epochs = None  # such as 40
+my_epochs = None  # such as 120
 
 # %% tags=["figure"]
 E = np.arange(150)
@@ -633,7 +615,8 @@ figures.slider(
 # So a patience belongs to a noise: how much the validation Dice jumps from epoch to
 # epoch, which depends on how many validation cases you have. Neither is printed beside
 # the patience. And a cosine schedule makes it odder still: its rate falls to 0 at the
-# *last* epoch allowed. A run that stops early never gets there. SiGREnet's has both.
+# *last* epoch allowed. A run that stops early never gets there. SiGREnet's protocol has
+# both; so has our main run below.
 #
 # ## 5. Who chose the epoch?
 #
