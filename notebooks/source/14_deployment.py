@@ -613,7 +613,7 @@ for name, curve in curves.items():
     k = int(np.nanargmax(weights * np.abs(np.subtract(*curve[:2]))))
     print(
         f"{name:<14}{share_of:>5.0%} of the pixels, ECE {gaps[name]:.3f}, "
-        f"most of it from .{k} to {(k + 1) / 10} ({weights[k]:.0%})"
+        f"most of it from {k / 10} to {(k + 1) / 10} ({weights[k]:.0%})"
     )
 again = np.random.default_rng(seed).integers(0, len(masks), (200, len(masks)))
 for record, zone in (("ece", "all"), ("ece_near_border", "near a border")):
@@ -728,7 +728,7 @@ figures.show(
         ],
         names=["photograph", "p", "entropy", "X-ray", "p", "entropy"],
         kinds=["image", "share", "share"] * 2,
-        bars={"share": "probability, entropy (bits)"},
+        bars={"share": "p; entropy (bits)"},
         title="What does the net see where nothing of its kind is?",
     ),
     caption="The first of each kind; the X-ray is synthetic. Entropy is the "
