@@ -17,19 +17,11 @@ from tests.cli.sweep.conftest import done, finish, read, rows, start
 SHIPPED = sorted(path.stem for path in (ROOT / "notebooks" / "sweeps").glob("*.toml"))
 LEDGERS = {paper: claims.read(paper) for paper in claims.papers()}
 NAMED = sorted({c.sweep for book in LEDGERS.values() for c in book.claims if c.sweep})
-# Strict: who adds one of these sweeps is told to take its name away here.
-TO_COME = pytest.mark.xfail(strict=True, reason="notebook 07 trains no volumes and no hearts yet")
-WAITING = {"plnet_heart", "plnet_volumes"}
-NO_SIZE = pytest.mark.xfail(
-    strict=True, reason="its [full] fixes no size = 224, so its runs stay at teaching size"
-)
 CLAIMS = [
-    pytest.param(
-        paper, claim, id=claim.id, marks=NO_SIZE if claim.sweep.startswith("plnet_") else ()
-    )
+    pytest.param(paper, claim, id=claim.id)
     for paper, book in LEDGERS.items()
     for claim in book.claims
-    if claim.sweep
+    if claim.sweep and claim.sweep != "plnet_volumes"  # 224 px are for images, not for volumes
 ]
 ON = {"with": True, "without": False, "present": True, "absent": False}
 COLUMNS = {
@@ -76,19 +68,14 @@ def test_a_shipped_sweep_is_small_in_smoke_and_repeated_in_fast(name):
     assert len(real.seeds) >= 3
 
 
-def known(names):
-    """Mark the names of sweeps that are still to come."""
-    return [pytest.param(name, marks=TO_COME if name in WAITING else ()) for name in names]
-
-
-@pytest.mark.parametrize("name", known(NAMED))
+@pytest.mark.parametrize("name", NAMED)
 def test_a_sweep_that_a_ledger_names_is_there_in_a_small_and_a_full_size(name):
     content = tomllib.loads(design.find(name).read_text(encoding="utf-8"))
     assert {"smoke", "full"} <= content.keys()
 
 
 @pytest.mark.parametrize("profile", ["fast", "full"])
-@pytest.mark.parametrize("name", known(ABLATIONS))
+@pytest.mark.parametrize("name", ABLATIONS)
 def test_every_printed_row_of_an_ablation_table_has_its_setting(name, profile):
     paper, cell, setting = ABLATIONS[name]
     found = (re.match(cell, value) for value in LEDGERS[paper].values)
