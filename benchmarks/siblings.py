@@ -2,7 +2,7 @@
 
 One split is two trainings of the same net, judged on the same test images. From each of some
 fields two tiles are tested; two other tiles of the same fields are in training ("in") or are
-replaced by two tiles of as many other fields of the same kind ("json"). The number of training
+replaced by two tiles of as many other fields of the same kind ("out"). The number of training
 images, the number of fields in training, the initial weights and the updates are equal.
 
     course data prepare nuclei --from stage1_train.zip --size 64

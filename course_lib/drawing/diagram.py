@@ -95,17 +95,41 @@ def measure(
     Raises:
         ValueError: For a module the net does not have or does not call.
     """
-    modules = dict(net.named_modules())
     parts = {label: [n] if isinstance(n, str) else list(n) for label, n in stages.items()}
-    for names in parts.values():
-        for name in names:
-            if name not in modules:
-                raise ValueError(f"the net has no module {name!r}; see net.named_modules()")
+    modules = {label: [_module(net, name) for name in names] for label, names in parts.items()}
     watch = _Watch()
-    hooks = [
-        modules[names[-1]].register_forward_hook(partial(watch.saw, label))
-        for label, names in parts.items()
-    ]
+    observe(net, {label: names[-1] for label, names in parts.items()}, shape, watch)
+    for label, own in modules.items():
+        weights = {id(p): p.numel() for module in own for p in module.parameters()}
+        watch.stages[label].weights = sum(weights.values())
+    return list(watch.stages.values())
+
+
+def observe(
+    net: nn.Module,
+    stages: Mapping[str, str],
+    shape: tuple[int, int, int],
+    watch: TorchFunctionMode,
+) -> None:
+    """Run the net once on shapes alone, under ``watch``.
+
+    Args:
+        net: The net; its mode is left as it was.
+        stages: Label to the name of its module.
+        shape: ``(C, H, W)`` of one image.
+        watch: Its ``saw(label, output)`` is called after every call of a stage.
+
+    Raises:
+        ValueError: For a module the net does not have or does not call.
+    """
+    modules = {label: _module(net, name) for label, name in stages.items()}
+    called = set()
+
+    def saw(label: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        called.add(label)
+        watch.saw(label, output)
+
+    hooks = [module.register_forward_hook(partial(saw, label)) for label, module in modules.items()]
     weights = {n: p.to("meta") for n, p in (*net.named_parameters(), *net.named_buffers())}
     training = net.training
     try:
@@ -116,12 +140,16 @@ def measure(
         net.train(training)
         for hook in hooks:
             hook.remove()
-    for label, names in parts.items():
-        if label not in watch.stages:
-            raise ValueError(f"the forward pass does not call {names[-1]!r} ({label})")
-        own = {id(p): p.numel() for name in names for p in modules[name].parameters()}
-        watch.stages[label].weights = sum(own.values())
-    return list(watch.stages.values())
+    for label, name in stages.items():
+        if label not in called:
+            raise ValueError(f"the forward pass does not call {name!r} ({label})")
+
+
+def _module(net: nn.Module, name: str) -> nn.Module:
+    modules = dict(net.named_modules())
+    if name not in modules:
+        raise ValueError(f"the net has no module {name!r}; see net.named_modules()")
+    return modules[name]
 
 
 class _Watch(TorchFunctionMode):
@@ -139,7 +167,7 @@ class _Watch(TorchFunctionMode):
             self.joined += [name for name, out in self.outputs if any(out is one for one in read)]
         return func(*args, **(kwargs or {}))
 
-    def saw(self, label: str, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
+    def saw(self, label: str, output: Tensor) -> None:
         stage = self.stages.setdefault(label, Stage(label))
         stage.calls += 1
         _, stage.channels, stage.side, _ = output.shape

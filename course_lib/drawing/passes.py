@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import pairwise
 from typing import Any
 
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from course_lib import figures
+from course_lib.drawing.diagram import observe
 from course_lib.figures import FAMILY, GRID, INK, MUTED
 from course_lib.models.measure import tensors_of
 
@@ -98,28 +98,8 @@ def trace(net: nn.Module, stages: Mapping[str, str], shape: tuple[int, int, int]
     Raises:
         ValueError: For a module that the net does not have or does not call.
     """
-    modules = dict(net.named_modules())
-    for name in stages.values():
-        if name not in modules:
-            raise ValueError(f"the net has no module {name!r}; see net.named_modules()")
     watch = _Watch()
-    hooks = [
-        modules[name].register_forward_hook(partial(watch.saw, label))
-        for label, name in stages.items()
-    ]
-    weights = {n: p.to("meta") for n, p in (*net.named_parameters(), *net.named_buffers())}
-    training = net.training
-    try:
-        net.eval()
-        with torch.no_grad(), watch:
-            torch.func.functional_call(net, weights, torch.empty(1, *shape, device="meta"))
-    finally:
-        net.train(training)
-        for hook in hooks:
-            hook.remove()
-    for label, name in stages.items():
-        if label not in watch.trace.calls:
-            raise ValueError(f"the forward pass does not call {name!r} ({label})")
+    observe(net, stages, shape, watch)
     watch.trace.flow = list(pairwise(watch.trace.calls))  # in the order of the first calls
     return watch.trace
 
@@ -140,7 +120,7 @@ class _Watch(TorchFunctionMode):
             self.joined += [self.outputs[id(x)][:2] for x in read if id(x) in self.outputs]
         return func(*args, **(kwargs or {}))
 
-    def saw(self, label: str, _module: nn.Module, _inputs: Any, output: Any) -> None:
+    def saw(self, label: str, output: Any) -> None:
         found = self.trace
         call = found.calls[label] = found.calls.get(label, 0) + 1
         maps = list(tensors_of(output))
