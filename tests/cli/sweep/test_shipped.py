@@ -52,8 +52,13 @@ ABLATIONS = {
 
 @pytest.mark.parametrize("profile", ["smoke", "fast", "full"])
 @pytest.mark.parametrize("name", SHIPPED)
-def test_a_shipped_sweep_has_a_plan(cli, name, profile):
-    result = cli("sweep", name, "--profile", profile, "--dry-run")
+def test_a_shipped_sweep_has_a_plan(cli, name, profile, tmp_path):
+    """Sets that come by download are not here; one that ships stands in for each, all else is checked."""
+    text = design.find(name).read_text(encoding="utf-8")
+    file = tmp_path / f"{name}.toml"
+    text = text.replace('"nuclei"', '"nuclei-mini"').replace('"busi"', '"phantoms"')
+    file.write_text(text, "utf-8")
+    result = cli("sweep", str(file), "--profile", profile, "--dry-run")
     assert result.exit_code == 0, result.output
     assert f"Sweep {name} ({profile})" in result.output
     assert " to make" in result.output
