@@ -4,31 +4,39 @@ Nothing here reads a module. ``statistics`` counts the channels of all batch nor
 has two trained numbers, and two more that Keras counts into its "total".
 """
 
+from tests.closed_forms import conv
+
+
+def together(parts, numbers):
+    """Weights, and so many numbers for each normalised channel."""
+    weights, statistics = parts
+    return weights + numbers * statistics
+
 
 def plnet_stage(before, base, widths, steps, ipl, first, kernel):
     """Weights with biases, and normalised channels, of one stage."""
     top, deepest = widths[0], widths[-1]
     levels = widths[:-1]
 
-    def conv(a, b):
+    def layer(a, b):
         return a * b * kernel + b
 
     def more(c):
-        return (steps - 1) * conv(c, c)  # every step after a block's first
+        return (steps - 1) * layer(c, c)  # every step after a block's first
 
-    weights = conv(before, base) + conv(base, top) + conv(top, top)
-    weights += sum(conv(2 * c, c) + more(c) for c in levels)  # encoder
-    weights += sum(conv(c, 2 * c) for c in levels)  # down
-    weights += conv(deepest, deepest) + more(deepest)
-    weights += sum(conv(2 * c, c) + conv(2 * c, c) + more(c) for c in levels)  # up, decoder
+    weights = layer(before, base) + layer(base, top) + layer(top, top)
+    weights += sum(layer(2 * c, c) + more(c) for c in levels)  # encoder
+    weights += sum(layer(c, 2 * c) for c in levels)  # down
+    weights += layer(deepest, deepest) + more(deepest)
+    weights += sum(layer(2 * c, c) + layer(2 * c, c) + more(c) for c in levels)  # up, decoder
     calls = steps * (steps + 1) // 2 if ipl else steps  # of a block's convolutions together
     passes = steps if ipl else 1
     statistics = base + 2 * top
     statistics += calls * (2 * sum(levels) + deepest)
     statistics += passes * (2 * sum(levels) + sum(levels))
     if not first:  # no steps at level 0 of the encoder, and twice the channels to go down with
-        weights += conv(2 * top, 2 * top) - conv(top, 2 * top)
-        weights -= conv(2 * top, top) + more(top)
+        weights += layer(2 * top, 2 * top) - layer(top, 2 * top)
+        weights -= layer(2 * top, top) + more(top)
         statistics -= calls * top
     return weights, statistics
 
@@ -59,13 +67,11 @@ def plnet_parts(
 
 
 def plnet_parameters(**options):
-    weights, statistics = plnet_parts(**options)
-    return weights + 2 * statistics
+    return together(plnet_parts(**options), 2)
 
 
 def plnet_total(**options):
-    weights, statistics = plnet_parts(**options)
-    return weights + 4 * statistics
+    return together(plnet_parts(**options), 4)
 
 
 def plnet_macs(
@@ -110,10 +116,6 @@ def plnet_macs(
 
 def bionet_parts(in_channels=3, num_classes=1, t=3, integrate=False, width=1.0, base=32, depth=4):
     """Weights with biases, and normalised channels."""
-
-    def conv(a, b):
-        return a * b * 9 + b
-
     widths = [int(base * width) * 2**level for level in range(depth + 1)]
     first, deepest = widths[0], widths[-1]
     weights = conv(in_channels, first) + 2 * conv(first, first)
@@ -128,13 +130,11 @@ def bionet_parts(in_channels=3, num_classes=1, t=3, integrate=False, width=1.0, 
 
 
 def bionet_parameters(**options):
-    weights, statistics = bionet_parts(**options)
-    return weights + 2 * statistics
+    return together(bionet_parts(**options), 2)
 
 
 def bionet_total(**options):
-    weights, statistics = bionet_parts(**options)
-    return weights + 4 * statistics
+    return together(bionet_parts(**options), 4)
 
 
 def bionet_macs(
