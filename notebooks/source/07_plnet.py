@@ -1033,7 +1033,8 @@ table.assign(seed=seed).to_csv(run.out_dir / "cases.csv", index=False)
 summary = metrics.summarise(table, level="image")
 printed_as = ["accuracy", "iou", "dice", "recall", "specificity"]
 by_class = summary.pivot(index="class_name", columns="metric")
-print(by_class["mean"].loc[images.class_names[1:], printed_as].round(3))
+by_class = by_class.loc[images.class_names[1:]]
+print(by_class["mean"][printed_as].round(3))
 dice_ends = by_class.xs("dice", axis=1, level=1)
 print(dice_ends[["low", "high", "n_empty"]].round(3))
 saved_as = io.BytesIO()
