@@ -187,7 +187,7 @@ def _table(entries: list[Entry]) -> str:
         "Share of time budget": "n opt",
         "Records": "n opt",
     }
-    return "<h2>All runs</h2>" + html.table(columns, rows, f"{len(entries)} notebooks.")
+    return "<h2>All runs</h2>" + html.table(columns, rows, f"Notebooks: {len(entries)}.")
 
 
 def _section(entry: Entry) -> str:
