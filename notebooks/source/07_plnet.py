@@ -886,10 +886,11 @@ else:
 #
 # ## 9. Volumes: a row with five times the parameters
 #
-# Table 7 goes to volumes (PROMISE12, MR images of the prostate): a 3-D U-Net has the Dice
-# 72.48, with IPL 73.08, with IPL and EPL 73.84. In the third row a second stage appears,
-# one level deeper. Is that row about the training strategy? Guess its parameters over
-# those of the second.
+# Table 7 goes to volumes: stacks of slices, made of voxels (pixels that have a depth). On
+# PROMISE12 (magnetic resonance images of the prostate) a 3-D U-Net has the Dice 72.48,
+# with IPL 73.08, with IPL and EPL 73.84. In the third row a second stage appears, one
+# level deeper. Is that row about the training strategy? Guess its parameters over those
+# of the second.
 
 # %% tags=["predict"]
 my_row_3 = None  # times the parameters of row 2, such as 1
@@ -923,8 +924,8 @@ guess("row 3", my_row_3, answer=row_3)
 #
 # Run it, small: generated volumes, base 4, one level less than the paper's. Bright bodies
 # are to be found among vessels as bright. One slice cannot tell a body from a vessel that
-# it cuts across; its neighbours can. How large is the gain of your row over 3-D U-Net,
-# and would you trust it after seconds of training?
+# it cuts across; its neighbours can. Before you look: how much better will the row that
+# you chose (`volume_net`) be after seconds of training, and would you trust it?
 
 # %% tags=["nbval-ignore-output"]
 voxels, levels, channels_3d, (first, second, last) = run.pick(
@@ -1005,7 +1006,7 @@ figures.slider(
     slice_view,
     slice_number=(0, voxels - 1, 1),
     caption=f"Generated volume of {voxels} voxels a side, base {channels_3d}, "
-    f"{rule_3d.epochs} rounds of {len(train_3d)}, seed {seed} alone. "
+    f"epochs {rule_3d.epochs}, {len(train_3d)} cases, seed {seed} alone. "
     "Records `volume_dice_mean`, `volume_pair_diff`.",
 )
 
