@@ -948,16 +948,16 @@ figures.show(
 )
 
 # %% [markdown]
-# At 64 px hardly any object is wider than the field of the cut, and the comparison says
-# little either way. The sweep `reunet_wiring` uses 96 px.
+# At 64 px hardly any object is wider than the cut's field: that says little. The sweep
+# `reunet_wiring` uses 96 px.
 #
 # And **equal what?** At equal base, the full net has almost 200 times the parameters and
 # eight times the work. So there are three fair pairs, and three answers: base 4 for both;
 # 8 against 26 for the cut (5.86 and 5.95 GMAC); 4 against 74 (2.09 million parameters).
 #
-# These, the tables, and rivals are sweeps over this very notebook: three seeds each,
-# at teaching size, intervals over seeds (Student's t). Our Dice and the paper's cannot be
-# compared: other images, another width.
+# These, the tables, rivals and real images are sweeps over this notebook:
+# three seeds each, teaching size, intervals over seeds. Our Dice and the
+# paper's cannot be compared: other images and width.
 #
 # In Figure 10 of the paper the test set shrinks as the share of training images grows.
 # Our `train_share` is of the training groups: test cases and updates stay the same.
@@ -968,8 +968,10 @@ TABLES = {
     "reunet_intermediator": (["intermediator"], "0: .64, 13: .93, 15: .89"),
     "reunet_attention_gate": (["attention_gate"], "with .85, without .82"),
     "reunet_gating_signal": (["gating_signal"], "with .93, without .92"),
-    "reunet_wiring": (["size", "wiring", "base"], "none: not in the paper"),
-    "reunet_nets": (["net", "wiring", "base"], "none for U-Net"),
+    "reunet_wiring": (["size", "wiring", "base"], "none"),
+    "reunet_nets": (["net", "wiring", "base"], "none"),
+    "reunet_nuclei": (["net", "wiring", "base"], "none"),
+    "reunet_busi": (["net", "wiring", "base"], "none"),
 }
 
 
