@@ -67,7 +67,8 @@ def _runs(sweep: Sweep, table: pd.DataFrame, rows: pd.DataFrame) -> Picture:
 
 def _heat_map(sweep: Sweep, rows: pd.DataFrame, axes: dict[str, list]) -> Picture:
     down, across = axes
-    means = dict(zip(map(_key, sweep.settings), rows.itertuples(), strict=True))
+    varied = [{name: setting.get(name) for name in axes} for setting in sweep.settings]
+    means = dict(zip(map(_key, varied), rows.itertuples(), strict=True))
 
     def grid(value) -> np.ndarray:
         def cell(y, x) -> float:

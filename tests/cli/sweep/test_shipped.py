@@ -53,7 +53,7 @@ ABLATIONS = {
 @pytest.mark.parametrize("profile", ["smoke", "fast", "full"])
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_sweep_has_a_plan(cli, name, profile, tmp_path):
-    """Sets that come by download are not here; one that ships stands in for each, all else is checked."""
+    """A set that ships stands in for one that comes by download; all else is checked."""
     text = design.find(name).read_text(encoding="utf-8")
     file = tmp_path / f"{name}.toml"
     text = text.replace('"nuclei"', '"nuclei-mini"').replace('"busi"', '"phantoms"')

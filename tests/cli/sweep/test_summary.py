@@ -96,6 +96,12 @@ def test_a_profile_replaces_the_grid_and_keeps_the_rest(make_sweep):
     assert len(design.read(file, "full").settings) == 2
 
 
+def test_a_heat_map_is_drawn_beside_a_setting_that_does_not_vary(sweep, table):
+    settings = tuple({**one, "wait": 0.0} for one in sweep.settings)
+    same = design.Sweep(**{**vars(sweep), "settings": settings})
+    assert len(plots.of_settings(same, table.assign(wait=0.0))) == 2
+
+
 def test_pictures_fit_the_design(sweep, table):
     assert len(plots.of_settings(sweep, table)) == 2  # heat map and runs
     differences = summary.differences(sweep, table, "score")
