@@ -53,6 +53,7 @@ NEUTRAL = (
     _line(INK, "^", (1.2, 1.2), 1.6),
     _line(MUTED, "D", (4, 1.2, 1, 1.2), 1.6),
 )
+REST = ("#8C8C8C", "#B0B0B0")  # nets without a look of their own, in turn
 NAMES = {
     "unet": "U-Net",
     "attention_unet": "Attention U-Net",

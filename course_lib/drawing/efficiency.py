@@ -7,10 +7,9 @@ from matplotlib.figure import Figure
 
 from course_lib import figures
 from course_lib.drawing import charts
-from course_lib.figures import FAMILY, INK, MUTED, style
+from course_lib.figures import FAMILY, INK, MUTED, REST, style
 
 _MOST = 8  # layers that find room under a roof
-_GREYS = ("#8C8C8C", "#B0B0B0")
 
 
 def roofline(
@@ -84,7 +83,7 @@ def ranks(
     fig, ax = figures.new(height=float(np.clip(1.0 + 0.26 * len(found), 2.2, 5.2)), title=title)
     x = np.arange(len(columns))
     for i, (name, line) in enumerate(zip(table, place, strict=True)):
-        look = FAMILY.get(name, {"color": _GREYS[i % 2], "marker": "o", "linewidth": 1.2})
+        look = FAMILY.get(name, {"color": REST[i % 2], "marker": "o", "linewidth": 1.2})
         ax.plot(x, line, **look, markersize=5)
         shown = figures.NAMES.get(name, name)
         tone = INK if name in FAMILY else MUTED

@@ -72,7 +72,8 @@ def test_an_unknown_sweep_is_refused_with_the_known_ones(cli, tmp_path):
         message, _ = refuse(cli, name)
         assert f"there is no sweep '{name}': use one of " in message
         assert "losses, " in message
-        assert "seeds, training_size" in message
+        assert ", seeds, " in message
+    assert ", training_size, or the path" in message
 
 
 def test_missing_data_is_refused(cli, tmp_path):
