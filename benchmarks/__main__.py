@@ -1,4 +1,4 @@
-"""Runs the six benchmarks that the course is judged by and writes one page of their tables.
+"""Runs seven benchmarks that the course is judged by and writes one page of their tables.
 
     OMP_NUM_THREADS=1 python -m benchmarks --small --out runs/bench
 
@@ -18,7 +18,7 @@ from course_lib.cli import html
 from course_lib.data import atomic
 from course_lib.records import ROOT
 
-NAMES = ("loop", "models", "phantoms", "sampler", "sweep", "course")
+NAMES = ("loop", "models", "phantoms", "sampler", "curriculum", "sweep", "course")
 
 
 def run(name: str, small: bool, out: Path) -> None:

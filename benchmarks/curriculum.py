@@ -1,30 +1,27 @@
-"""What a curriculum costs: scoring, drawing an epoch, distance maps; and what its scores know.
+"""What a curriculum costs: scoring the cases and maps of distance; and what its scores know.
 
 Scoring by masked reconstruction and by rotation: seconds of pretext and passes beside those of a
 full training of the same net on the same cases (seconds of one update, measured, times updates of
 SiGREnet's protocol), and Spearman's correlation with the known difficulty of phantoms, over all
-looks and inside each.
+looks and inside each. What drawing an epoch costs is measured by ``benchmarks.sampler``.
 
-    OMP_NUM_THREADS=1 python benchmarks/curriculum.py --out result.json
+    OMP_NUM_THREADS=1 python -m benchmarks.curriculum --json result.json
 """
 
-import argparse
-import json
 import tempfile
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from scipy.stats import spearmanr
 
-from course_lib import losses, models, records, training
-from course_lib.curriculum import CurriculumSampler, Scores, difficulty
+from benchmarks import common
+from course_lib import losses, models, training
+from course_lib.curriculum import difficulty
 from course_lib.data import phantoms, prepared
 from course_lib.data.dataset import Dataset
 
-CPU = torch.device("cpu")
 CHANNELS, STEPS, BATCH, EPOCHS = (8, 16, 32), 2, 8, 200
 PROTOCOL = training.Protocol(
     learning_rate=3e-3, schedule="cosine", batch=BATCH, clip=5.0, precision="float32"
@@ -35,16 +32,6 @@ def make_net(seed: int, **heads: bool) -> torch.nn.Module:
     """Return the small SiGREnet that is compared."""
     torch.manual_seed(seed)
     return models.create("sigrenet", channels=CHANNELS, steps=STEPS, **heads)
-
-
-def median_seconds(call: Callable, times: int) -> float:
-    """Return the median seconds of a call."""
-    seconds = []
-    for _ in range(times):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return float(np.median(seconds))
 
 
 def seconds_of_an_update(data: Dataset) -> float:
@@ -58,7 +45,7 @@ def seconds_of_an_update(data: Dataset) -> float:
     protocol = training.Protocol(batch=BATCH, epochs=1, precision="float32")
     with tempfile.TemporaryDirectory() as folder:
         training.fit(
-            make_net(0), data, data.subset([0]), protocol, folder, device=CPU, strategy=watch
+            make_net(0), data, data.subset([0]), protocol, folder, device=common.CPU, strategy=watch
         )
     return float(np.median(np.diff(ends)))
 
@@ -76,7 +63,7 @@ def scoring(data: Dataset, epochs: int, seed: int) -> dict:
         with tempfile.TemporaryDirectory() as folder:
             score = getattr(difficulty, kind)
             try:
-                scores = score(data, make_net(seed, **heads), protocol, folder, device=CPU)
+                scores = score(data, make_net(seed, **heads), protocol, folder, device=common.CPU)
             except ValueError as error:  # the turns cannot be told
                 result[kind] = {"refused": str(error)}
                 continue
@@ -96,60 +83,60 @@ def scoring(data: Dataset, epochs: int, seed: int) -> dict:
     return result
 
 
-def drawing(cases: int) -> dict:
-    """Measure an epoch's draw beside a plain permutation."""
-    scores = Scores(tuple(map(str, range(cases))), np.random.default_rng(0).random(cases), "given")
-    options = {"seed": 0, "epochs": 10, "num_samples": cases, "batch_size": 1, "pacing": "linear"}
-    ways = {
-        mode: CurriculumSampler(scores, mode=mode, **options).draw for mode in ("subset", "mix")
-    }
-    ways["uniform"] = training.UniformSampler(cases, seed=0).draw
-    milliseconds = {
-        name: round(1000 * median_seconds(lambda draw=draw: draw(3), 15), 2)
-        for name, draw in ways.items()
-    }
-    return {"cases": cases, "milliseconds": milliseconds}
-
-
-def distances(size: int) -> dict:
+def distances(size: int, rounds: int) -> dict:
     """Measure the maps of a batch of masks: computed, kept, and kept for flipped masks."""
     made = phantoms.generate(16, size=size, seed=0)
     masks = torch.from_numpy(made.masks).long()
     kept = losses.DistanceMaps()
-    kept(masks)
-    ways = {
+    tasks = {
         "computed": lambda: losses.distance_map(masks),
         "kept": lambda: kept(masks),
         "kept_and_flipped": lambda: kept(masks.flip(-1)),
     }
+    seconds = common.in_turns(tasks, rounds)
     per_mask = {
-        k: round(1000 * median_seconds(call, 7) / len(masks), 3) for k, call in ways.items()
+        name: round(1000 * float(np.median(times[:, 0])) / len(masks), 3)
+        for name, times in seconds.items()
     }
     return {"size": size, "milliseconds_a_mask": per_mask}
 
 
+def table(result: dict) -> pd.DataFrame:
+    """Return one row a measured number; of a score that was refused there is none."""
+    rows = []
+    for score in ("recon", "rotation"):
+        found = result["scoring"][score]
+        if "refused" not in found:
+            share = 100 * found["share_of_a_full_training"]
+            rows.append((f"scoring by {score}", share, "% of a full training"))
+            agreement = found["agreement_with_truth"]
+            rows.append(
+                (f"scoring by {score}", agreement, "rank correlation with known difficulty")
+            )
+    for found in result["distances"]:
+        for way, value in found["milliseconds_a_mask"].items():
+            words = way.replace("_", " ")
+            rows.append((f"distance map, {found['size']} px, {words}", value, "ms a mask"))
+    return pd.DataFrame(rows, columns=["what", "value", "unit"])
+
+
 def main() -> None:
-    """Measure and print; with --out also write the result with machine and versions."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    """Measure and print."""
+    parser = common.parser(__doc__)
     parser.add_argument("--cases", type=int, default=384, help="phantoms of 64 px that are scored")
     parser.add_argument("--epochs", type=int, default=5, help="of the pretext")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path)
-    given = parser.parse_args()
+    parser.add_argument("--rounds", type=int, default=7, help="of the maps of distance")
+    given = common.parse(parser, cases=64, epochs=1, rounds=2)
     made = phantoms.generate(given.cases, size=64, seed=given.seed)
     data = prepared.from_arrays("phantoms", made.images, made.masks, made.cases, made.classes)
     result = {
         "cases": given.cases,
         "pretext_epochs": given.epochs,
         "scoring": scoring(data, given.epochs, given.seed),
-        "drawing": [drawing(cases) for cases in (384, 100_000)],
-        "distances": [distances(size) for size in (64, 256)],
+        "distances": [distances(size, given.rounds) for size in (64, 256)],
     }
-    print(json.dumps(result, indent=1))
-    if given.out:
-        about = {"command": "benchmarks/curriculum.py", **result, **records.environment(CPU)}
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        records.write_json(given.out, about)
+    common.report("curriculum", result, table(result), given)
 
 
 if __name__ == "__main__":

@@ -7,14 +7,13 @@ same cases with one factor at 0, 0.5 and 1 while the other four stay at 0.5.
 """
 
 import argparse
-import json
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
+from benchmarks import common
 from course_lib import metrics, models
 from course_lib.data import phantoms
 from course_lib.data.phantoms import FACTORS
@@ -99,21 +98,8 @@ def paired(nets: list[torch.nn.Module], n: int, options: dict) -> tuple[dict, di
     return everything, looks
 
 
-def main() -> None:
-    """Train one net a seed, write all tables to a JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--look", default="mixed", help="mixed or one look with binary masks")
-    parser.add_argument("--size", type=int, default=64, help="side in pixels")
-    parser.add_argument("--base", type=int, default=16, help="channels of the first level")
-    parser.add_argument("--updates", type=int, default=600, help="optimiser steps")
-    parser.add_argument("--train", type=int, default=1000, help="training cases")
-    parser.add_argument("--test", type=int, default=600, help="test cases")
-    parser.add_argument("--pairs", type=int, default=250, help="cases of the paired sets")
-    parser.add_argument("--nets", type=int, default=3, help="nets, each with its own cases")
-    parser.add_argument("--first-seed", type=int, default=7000, help="seeds follow from this one")
-    parser.add_argument("--machine", default="", help="a line on the machine")
-    parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
-    args = parser.parse_args()
+def measure(args: argparse.Namespace) -> dict:
+    """Train one net a seed and score all of them."""
     start = time.perf_counter()
     first = args.first_seed
     seeds = {"train": [first + k for k in range(args.nets)], "test": first + 100}
@@ -131,11 +117,10 @@ def main() -> None:
         same = dict.fromkeys(FACTORS, level)
         made = phantoms.generate(args.pairs, seed=seeds["pairs"], **options, **same)
         ends[f"all factors {level}"] = round(float(np.mean([score(net, made) for net in nets])), 4)
-    settings = {k: v for k, v in vars(args).items() if k not in ("json", "machine", "first_seed")}
-    result = {
+    asked = ("look", "size", "base", "updates", "train", "test", "pairs", "nets")
+    return {
         "question": "Does Dice fall as the known difficulty of the phantoms rises?",
-        "command": "python -m benchmarks.phantoms_difficulty",
-        "settings": settings
+        "settings": {name: getattr(args, name) for name in asked}
         | {
             "batch": 16,
             "flips": "left-right",
@@ -143,9 +128,6 @@ def main() -> None:
             "optimiser": "AdamW, one-cycle to 3e-3",
         },
         "seeds": seeds,
-        "machine": args.machine,
-        "torch": torch.__version__,
-        "threads": torch.get_num_threads(),
         "seconds": round(time.perf_counter() - start),
         "measure": "Dice per image at the drawn size, threshold 0.5, mean over nets",
         "mean_of_each_net": [round(float(dice.mean()), 4) for dice in each],
@@ -157,8 +139,32 @@ def main() -> None:
         "paired_cases_by_look": made.cases.look.value_counts().sort_index().to_dict(),
         **ends,
     }
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    args.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+def table(result: dict) -> pd.DataFrame:
+    """Return Dice by thirds of difficulty, all looks and each, and by factor at 0, 0.5 and 1."""
+    rows = {"thirds of difficulty": result["test"]["thirds_of_difficulty"]}
+    rows |= {f"thirds, {look}": dice for look, dice in result["test"]["thirds_by_look"].items()}
+    rows |= {f"{factor} at 0, 0.5, 1": dice for factor, dice in result["paired"].items()}
+    found = pd.DataFrame.from_dict(rows, orient="index", columns=["easy", "middle", "hard"])
+    return found.rename_axis("Dice").reset_index()
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = common.parser(__doc__)
+    parser.add_argument("--look", default="mixed", help="mixed or one look with binary masks")
+    parser.add_argument("--size", type=int, default=64, help="side in pixels")
+    parser.add_argument("--base", type=int, default=16, help="channels of the first level")
+    parser.add_argument("--updates", type=int, default=600, help="optimiser steps")
+    parser.add_argument("--train", type=int, default=1000, help="training cases")
+    parser.add_argument("--test", type=int, default=600, help="test cases")
+    parser.add_argument("--pairs", type=int, default=250, help="cases of the paired sets")
+    parser.add_argument("--nets", type=int, default=3, help="nets, each with its own cases")
+    parser.add_argument("--first-seed", type=int, default=7000, help="seeds follow from this one")
+    given = common.parse(parser, size=32, base=4, updates=30, train=64, test=60, pairs=15, nets=1)
+    result = measure(given)
+    common.report("phantoms_difficulty", result, table(result), given)
 
 
 if __name__ == "__main__":

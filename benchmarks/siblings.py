@@ -11,13 +11,13 @@ images, the number of fields in training, the initial weights and the updates ar
 
 import argparse
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from course_lib import metrics, models, records, training
+from benchmarks import common
+from course_lib import metrics, models, training
 from course_lib.data import prepared
 from course_lib.losses import dice_ce_loss
 
@@ -82,7 +82,7 @@ def one_split(data, args: argparse.Namespace, seed: int) -> dict:
     parts = draw(data.cases, args.fields, np.random.default_rng(seed))
     test = data.subset(parts["test"])
     dice = {}
-    for arm, rest in (("in", "siblings"), ("json", "strangers")):
+    for arm, rest in (("in", "siblings"), ("out", "strangers")):
         net = train(data, parts[rest] + parts["common"], args, seed)
         table = training.evaluate(net, test, device="cpu")
         dice[arm] = metrics.fill_empty(table).dice.to_numpy()
@@ -90,7 +90,7 @@ def one_split(data, args: argparse.Namespace, seed: int) -> dict:
     row = {"seed": seed, "n_test": len(test), "n_fields": int(test.cases.group.nunique())}
     row["n_train"] = len(parts["siblings"] + parts["common"])
     row |= {f"dice_{arm}": round(float(values.mean()), 4) for arm, values in dice.items()}
-    difference = dice["in"] - dice["json"]
+    difference = dice["in"] - dice["out"]
     row["difference"] = round(float(difference.mean()), 4)
     row["n_stained"] = int(stained.sum())
     for name, chosen in (("stained", stained), ("gray", ~stained)):
@@ -103,37 +103,22 @@ def summary(rows: list[dict]) -> dict:
     """Means over the splits; the paired difference with Student's t interval."""
     table = pd.DataFrame(rows)
     low, high = metrics.t_interval(table.difference)
-    found = {f"dice_{arm}": round(float(table[f"dice_{arm}"].mean()), 4) for arm in ("in", "json")}
+    found = {f"dice_{arm}": round(float(table[f"dice_{arm}"].mean()), 4) for arm in ("in", "out")}
     found["difference"] = round(float(table.difference.mean()), 4)
     return found | {"interval": [round(low, 4), round(high, 4)], "n_splits": len(table)}
 
 
-def main() -> None:
-    """Run all splits and write the JSON file."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data", default="nuclei", help="prepared set with groups, or its folder")
-    parser.add_argument("--size", type=int, default=64, help="side in pixels")
-    parser.add_argument("--base", type=int, default=8, help="channels of the first level")
-    parser.add_argument("--updates", type=int, default=400, help="optimiser steps of each net")
-    parser.add_argument("--batch", type=int, default=8, help="images a step")
-    parser.add_argument("--rate", type=float, default=5e-3, help="highest learning rate")
-    parser.add_argument("--fields", type=int, default=24, help="fields tested in a split")
-    parser.add_argument("--splits", type=int, default=5, help="splits, each with its own seed")
-    parser.add_argument("--first-seed", type=int, default=0, help="seeds follow from this one")
-    parser.add_argument("--machine", default="", help="a line on the machine")
-    parser.add_argument("--json", type=Path, required=True, help="JSON file to write")
-    args = parser.parse_args()
+def measure(args: argparse.Namespace) -> dict:
+    """Run all splits."""
     start = time.process_time()
     data = prepared.open(args.data).resized(args.size)
     seeds = range(args.first_seed, args.first_seed + args.splits)
     rows = [one_split(data, args, seed) for seed in seeds]
-    hidden = ("data", "json", "machine", "first_seed")
-    settings = {name: value for name, value in vars(args).items() if name not in hidden}
-    result = {
+    asked = ("size", "base", "updates", "batch", "rate", "fields", "splits")
+    return {
         "question": "Does Dice rise when other tiles of the test images' fields are in training?",
-        "command": "python -m benchmarks.siblings",
         "data": {"name": data.name, "digest": data.digest, "cases": len(data)},
-        "settings": settings
+        "settings": {name: getattr(args, name) for name in asked}
         | {
             "net": "U-Net, batch normalisation",
             "loss": "Dice + CE",
@@ -147,15 +132,31 @@ def main() -> None:
         "draw from the same images, so they are not fully independent",
         "splits": rows,
         "summary": summary(rows),
-        "machine": args.machine,
-        "device": "cpu",
-        "threads": torch.get_num_threads(),
-        "torch": torch.__version__,
-        "commit": records.git_commit(),
         "cpu_seconds": round(time.process_time() - start),
     }
-    args.json.parent.mkdir(parents=True, exist_ok=True)
-    records.write_json(args.json, result)
+
+
+def table(result: dict) -> pd.DataFrame:
+    """Return one row a split."""
+    columns = ["seed", "n_train", "n_test", "dice_in", "dice_out", "difference"]
+    return pd.DataFrame(result["splits"])[columns]
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = common.parser(__doc__)
+    parser.add_argument("--data", default="nuclei", help="prepared set with groups, or its folder")
+    parser.add_argument("--size", type=int, default=64, help="side in pixels")
+    parser.add_argument("--base", type=int, default=8, help="channels of the first level")
+    parser.add_argument("--updates", type=int, default=400, help="optimiser steps of each net")
+    parser.add_argument("--batch", type=int, default=8, help="images a step")
+    parser.add_argument("--rate", type=float, default=5e-3, help="highest learning rate")
+    parser.add_argument("--fields", type=int, default=24, help="fields tested in a split")
+    parser.add_argument("--splits", type=int, default=5, help="splits, each with its own seed")
+    parser.add_argument("--first-seed", type=int, default=0, help="seeds follow from this one")
+    given = common.parse(parser, size=32, base=4, updates=20, fields=4, splits=2)
+    result = measure(given)
+    common.report("siblings", result, table(result), given)
 
 
 if __name__ == "__main__":

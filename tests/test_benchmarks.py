@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks import common, course, phantoms, sampler
+from benchmarks import common, course, curriculum, phantoms, sampler
 from benchmarks.__main__ import NAMES, page
 from course_lib import records
 from course_lib.cli import readme
@@ -100,15 +100,35 @@ def test_the_page_has_a_table_of_every_benchmark(tmp_path):
     assert "small sizes" in made
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_committed_result_can_be_read_as_a_table(name):
+COMMITTED = [(name, "benchmarks", name) for name in NAMES]
+COMMITTED.append(("siblings", "01_images_and_masks", "siblings-nuclei"))
+COMMITTED.append(("phantoms_difficulty", "phantoms", "difficulty"))
+
+
+@pytest.mark.parametrize(("name", "folder", "data"), COMMITTED)
+def test_a_committed_result_can_be_read_as_a_table(name, folder, data):
     module = importlib.import_module(f"benchmarks.{name}")
-    found = records.committed("benchmarks", name)
+    found = records.committed(folder, data)
     if found is None:
         pytest.skip(f"no result of benchmarks/{name}.py is committed yet")
     rows = module.table(found)
     assert len(rows) >= 2
     assert rows.notna().all(axis=None)
+
+
+def test_a_refused_score_has_no_row():
+    found = {"share_of_a_full_training": 0.02, "agreement_with_truth": 0.5}
+    result = {"scoring": {"recon": found, "rotation": found}, "distances": []}
+    assert len(curriculum.table(result)) == 4
+    result["scoring"]["rotation"] = {"refused": "the net tells 28% of the turns right"}
+    rows = curriculum.table(result)
+    assert rows.what.unique().tolist() == ["scoring by recon"]
+    assert rows.value.tolist() == [2, 0.5]
+
+
+def test_maps_of_distance_are_timed_in_three_ways():
+    found = curriculum.distances(32, rounds=1)
+    assert set(found["milliseconds_a_mask"]) == {"computed", "kept", "kept_and_flipped"}
 
 
 def test_the_readme_can_tell_what_the_benchmarks_write(tmp_path):
