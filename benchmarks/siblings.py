@@ -7,6 +7,8 @@ images, the number of fields in training, the initial weights and the updates ar
 
     course data prepare nuclei --from stage1_train.zip --size 64
     OMP_NUM_THREADS=1 python -m benchmarks.siblings --data data/nuclei-64 --json result.json
+
+``--net`` takes another net for both trainings; PL-Net learns as in its paper, stage 1 first.
 """
 
 import argparse
@@ -20,8 +22,17 @@ from benchmarks import common
 from course_lib import metrics, models, training
 from course_lib.data import prepared
 from course_lib.losses import dice_ce_loss
+from course_lib.training.update import Forward
 
 TILES = 2  # tiles of a field that are tested, and as many that are siblings
+# nets that take a base: what the file calls them, their options, updates made of every batch
+NETS = {
+    "unet": ("U-Net, batch normalisation", {"norm": True}, training.one_step),
+    "attention_unet": ("Attention U-Net", {}, training.one_step),
+    "reunet": ("REUnet", {}, training.one_step),
+    "bionet": ("BiO-Net", {}, training.one_step),
+    "plnet": ("PL-Net, external progressive learning", {}, training.EPL["on"]),
+}
 
 
 def draw(cases: pd.DataFrame, fields: int, rng: np.random.Generator) -> dict[str, list[int]]:
@@ -60,7 +71,9 @@ def train(data, rows: list[int], args: argparse.Namespace, seed: int) -> torch.n
     torch.manual_seed(seed)
     order = torch.Generator().manual_seed(seed)
     images, masks = data.batch(rows)
-    net = models.create("unet", in_channels=3, num_classes=1, base=args.base, norm=True)
+    _, options, strategy = NETS[args.net]
+    net = models.create(args.net, in_channels=3, num_classes=1, base=args.base, **options)
+    forward = Forward(net, None, 2)
     optimiser = torch.optim.AdamW(net.parameters(), lr=args.rate)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, args.rate, total_steps=args.updates)
     net.train()
@@ -70,9 +83,10 @@ def train(data, rows: list[int], args: argparse.Namespace, seed: int) -> torch.n
         for axis in (-1, -2):
             if torch.rand((), generator=order) < 0.5:
                 x, y = x.flip(axis), y.flip(axis)
-        optimiser.zero_grad()
-        dice_ce_loss(net(x), y).backward()
-        optimiser.step()
+        for loss in strategy(forward, x, y, dice_ce_loss):
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
         schedule.step()
     return net.eval()
 
@@ -120,7 +134,7 @@ def measure(args: argparse.Namespace) -> dict:
         "data": {"name": data.name, "digest": data.digest, "cases": len(data)},
         "settings": {name: getattr(args, name) for name in asked}
         | {
-            "net": "U-Net, batch normalisation",
+            "net": NETS[args.net][0],
             "loss": "Dice + CE",
             "optimiser": "AdamW, one-cycle",
             "augmentation": "flips",
@@ -146,9 +160,10 @@ def main() -> None:
     """Measure and print."""
     parser = common.parser(__doc__)
     parser.add_argument("--data", default="nuclei", help="prepared set with groups, or its folder")
+    parser.add_argument("--net", choices=NETS, default="unet", help="the net of both arms")
     parser.add_argument("--size", type=int, default=64, help="side in pixels")
     parser.add_argument("--base", type=int, default=8, help="channels of the first level")
-    parser.add_argument("--updates", type=int, default=400, help="optimiser steps of each net")
+    parser.add_argument("--updates", type=int, default=400, help="batches of each net")
     parser.add_argument("--batch", type=int, default=8, help="images a step")
     parser.add_argument("--rate", type=float, default=5e-3, help="highest learning rate")
     parser.add_argument("--fields", type=int, default=24, help="fields tested in a split")
