@@ -43,12 +43,21 @@ def rotate(cases, cycle):
     return cases[shift:] + cases[:shift]
 
 
+TIES = "Equal values got the same rank, but not the mean of their places: 1, 1 have 1.5 each."
 RANKING = [1, 5, 3, 7, 2, 4, 6, 0]
 
 EXERCISES = {
     "10-1": Exercise(
         reference=pool_size,
-        cases=((0, 8), (0.4, 8), (0.6, 10), (0.9, 8), (0, 3), (0.8, 40)),
+        cases=(
+            (0, 8),
+            (0.4, 8),
+            (0.6, 10),
+            (0.9, 8),
+            (0, 3),
+            (0.8, 40),
+            (0.3, 10, 0.2, 0.6, 0.5),
+        ),
         hints=(
             "How far is the ramp? It ends at `end`, not at 1, and it does not go on after it.",
             "u = min(1, s / end), then the straight line from f0 to f1.",
@@ -60,6 +69,10 @@ EXERCISES = {
             Wrong({0: 1, 1: 4}, "f0 is missing: epoch 0 needs cases, too."),
             Wrong({0: 2, 5: 34}, "`end` is missing: the ramp is over at s = end, u = s / end."),
             Wrong({1: 7}, "7 of 8 half way: that is the root's pacing, not the straight line."),
+            Wrong(
+                {1: 5, 5: 40, 6: 6},
+                "Right for the defaults alone: f0, f1 and `end` are arguments, use all three.",
+            ),
         ),
     ),
     "10-2": Exercise(
@@ -71,6 +84,7 @@ EXERCISES = {
             ([1, 2, 3], [9, 4, 1]),
             ([1, 1, 2], [1, 2, 3]),
             ([2, 5, 3, 1], [1, 3, 2, 4]),
+            ([1, 1, 2, 3], [1, 2, 3, 4]),
         ),
         hints=(
             "Replace every value by its place in the order first: 400 is only the largest.",
@@ -88,6 +102,8 @@ EXERCISES = {
                 "or use rankdata.",
             ),
             Wrong({4: 1.0, 5: -0.2}, "Two equal values got different ranks: ties share theirs."),
+            Wrong({4: 0.8660, 6: 0.9467}, TIES),
+            Wrong({4: 0.8660, 6: 0.9439}, TIES),
             Wrong({1: 0.5, 3: 1.0}, "You took the sign away. The sign is the finding."),
         ),
     ),

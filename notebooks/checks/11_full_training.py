@@ -80,6 +80,7 @@ EXERCISES = {
             ([0.5, 0.5, 0.5], 2),
             ([0.5, 0.6, 0.4, 0.5, 0.45, 0.9], 3),
             ([0.7], 5),
+            ([0.6, 0.5, 0.4, 0.3], 1),
         ),
         hints=(
             "Keep two things: the best epoch so far, and how many epochs in a row were not better.",
@@ -88,6 +89,10 @@ EXERCISES = {
             "patience.",
         ),
         wrong=(
+            Wrong(
+                {0: (4, 4), 5: (0, 2)},
+                "One epoch too many: after `patience` epochs without a gain no further one is run.",
+            ),
             Wrong(
                 {0: (4, 4), 3: (5, 5)},
                 "You compare with the epoch before: better than yesterday. It must be better than "

@@ -1,11 +1,12 @@
 """Exercises of notebook 12: right answers, cases, hints, and what known wrong answers give."""
 
 import math
+from itertools import combinations
 
 import numpy as np
 from scipy import stats
 
-from course_lib.teaching import Exercise, Wrong
+from course_lib.teaching import Exercise, Raised, Wrong
 
 
 def paired_bootstrap(a, b, draws):
@@ -37,10 +38,30 @@ def holm(p, alpha=0.05):
 
 def marks(row):
     """The letters of a printed row."""
-    letters = {1: "ZN", 2: "ZN", 3: "MN", 4: "ZN", 5: "N", 6: "A"}
-    return set(letters[row])
+    return set(RIGHT[row])
 
 
+def other_marks(row):
+    """All other sets of letters, and what a row without letters raises.
+
+    Listed, so that no message has to say what was expected.
+    """
+    sets = (set(some) for n in range(6) for some in combinations("SZMNA", n))
+    return *(some for some in sets if some != marks(row)), Raised("KeyError"), Raised("TypeError")
+
+
+RIGHT = {1: "ZN", 2: "ZN", 3: "MN", 4: "ZN", 5: "N", 6: "A"}
+ROW_HINTS = {
+    1: "Row 1 has two decimals. How many runs stand behind it? And how large is A4 beside A1 in "
+    "the table above?",
+    2: "Row 2: is the net with 0 blocks as large as the one with 13? And is a spread printed?",
+    3: "Row 3: look at size and work in the table above. And is a spread printed?",
+    4: "Row 4 adds a second stage with its loss: two stages, five times the weights. One row is "
+    "not always one factor. And is a spread printed?",
+    5: "Row 5 has a gain and two deviations over folds. Which spread would you need? That of the "
+    "difference, fold by fold. Size is a price here, no confound.",
+    6: "Row 6: could the cells of Table 2 alone decide it? Then nothing else is needed.",
+}
 DRAWS = [[0, 1, 2], [0, 0, 1], [2, 2, 2], [1, 1, 0]]
 
 EXERCISES = {
@@ -157,28 +178,17 @@ EXERCISES = {
     ),
     "12-4": Exercise(
         reference=marks,
-        cases=((1,), (2,), (3,), (4,), (5,), (6,)),
+        cases=tuple((row,) for row in RIGHT),
         hints=(
             "What else changed in the row: the size, or, at equal size, the multiplications?",
             "Is there a spread, and of what? A spread of folds is not one of their difference.",
             "Could the printed cells alone decide it? Then it is arithmetic, A, and nothing else. "
             "Rows 1, 2, 4: the size changed. Row 3: it did not.",
         ),
-        wrong=(
-            Wrong(
-                {3: {"S"}},
-                "Row 4 adds a second stage with its loss: two stages, five times the weights. One "
-                "row is not always one factor.",
-            ),
-            Wrong(
-                {4: {"S"}},
-                "Row 5 has a gain and two deviations over folds. Which spread would you need? That "
-                "of the difference, fold by fold.",
-            ),
-            Wrong(
-                {0: {"Z"}},
-                "Row 1 has two decimals, and no spread. How many runs stand behind it?",
-            ),
+        wrong=tuple(
+            Wrong({row - 1: found}, text)
+            for row, text in ROW_HINTS.items()
+            for found in other_marks(row)
         ),
     ),
 }

@@ -36,6 +36,7 @@ def ppv(sensitivity, specificity, prevalence):
 
 NAN, INF = float("nan"), float("inf")
 DIVISION = "Why does eps exist? var may be 0: add it under the root."
+CORNERS = [[0, 0, 0, 0], [0, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 1]]
 CHANNELS = tuple(
     np.array(pair) for pair in ([2, 1], [0, 0.5], [1, 2], [0, 0.1], [0, 0.25], [3.999, 0.249])
 )
@@ -112,6 +113,10 @@ EXERCISES = {
                 {1: [[1, 1, 1, 1, 0, 0, 0, 0]]},
                 "After the threshold 0.6 and 1 are the same: the mask no longer knows how sure "
                 "the net was. Resize first.",
+            ),
+            Wrong(
+                {1: [[1, 1, 0, 0, 0, 0, 0, 0]], 3: CORNERS},
+                "Corner was laid on corner (align_corners=True): pixels are areas, so edges meet.",
             ),
             Wrong(
                 {1: [[1, 1, 0, 0, 0, 0, 0, 0]]},

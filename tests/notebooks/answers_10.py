@@ -36,6 +36,10 @@ def interpolated(s, n, f0=0.25, f1=1, end=0.8):
     return max(1, int(-((-n * np.interp(s, [0, end], [f0, f1]) + 1e-9) // 1)))
 
 
+def defaults_only(s, n, f0=0.25, f1=1, end=0.8):
+    return interpolated(s, n)
+
+
 def pearson(a, b):
     return np.corrcoef(a, b)[0, 1]
 
@@ -46,6 +50,14 @@ def argsort_once(a, b):
 
 def argsort_twice(a, b):
     return np.corrcoef(np.argsort(np.argsort(a)), np.argsort(np.argsort(b)))[0, 1]
+
+
+def ties_low(a, b):
+    return np.corrcoef(stats.rankdata(a, "min"), stats.rankdata(b, "min"))[0, 1]
+
+
+def ties_high(a, b):
+    return np.corrcoef(stats.rankdata(a, "max"), stats.rankdata(b, "max"))[0, 1]
 
 
 def absolute(a, b):
@@ -115,11 +127,14 @@ WRONG = {
         (from_zero, "f0 is missing"),
         (without_end, "`end` is missing"),
         (root, "root's pacing"),
+        (defaults_only, "use all three"),
     ],
     "10-2": [
         (pearson, "Pearson"),
         (argsort_once, "which place somebody has"),
         (argsort_twice, "ties share"),
+        (ties_low, "the mean of their places"),
+        (ties_high, "the mean of their places"),
         (absolute, "the finding"),
     ],
     "10-3": [
@@ -142,8 +157,8 @@ OTHER_STYLE = {
     "10-4": by_scipy,
 }
 GOLDEN = {
-    "10-1": [2, 5, 9, 8, 1, 40],
-    "10-2": [1, -0.5, 1, -1, 0.8660, -0.2],
+    "10-1": [2, 5, 9, 8, 1, 40, 5],
+    "10-2": [1, -0.5, 1, -1, 0.8660, -0.2, 0.9487],
     "10-3": [
         [1, 5, 5, 1, 1, 5, 5, 1],
         [1, 5, 3, 5, 3, 1, 3, 1],

@@ -47,6 +47,10 @@ def better_than_yesterday(history, patience):
     return best, len(history) - 1
 
 
+def one_too_many(history, patience):
+    return by_windows(history, patience + 1)
+
+
 def never_reset(history, patience):
     best = bad = 0
     for e in range(1, len(history)):
@@ -133,6 +137,7 @@ WRONG = {
         (never_resumed, "still to come"),
     ],
     "11-2": [
+        (one_too_many, "One epoch too many"),
         (better_than_yesterday, "better than yesterday"),
         (never_reset, "in a row"),
         (last_as_best, "in vain"),
@@ -160,7 +165,7 @@ OTHER_STYLE = {
 }
 GOLDEN = {
     "11-1": [1.147552] * 5,
-    "11-2": [(1, 3), (3, 5), (0, 2), (1, 4), (0, 0)],
+    "11-2": [(1, 3), (3, 5), (0, 2), (1, 4), (0, 0), (0, 1)],
     "11-3": [0.74, 0.7, 0.5, 0.60],
     "11-4": [0.3667, 0.3, 0.0625],
 }

@@ -158,6 +158,11 @@ WRONG = {
         (graded(row4="S"), "five times the weights"),
         (graded(row5="S"), "fold by fold"),
         (graded(row1="Z"), "How many runs"),
+        (graded(row1="ZNM"), "How many runs"),
+        (graded(row2="S"), "with 0 blocks"),
+        (graded(row3="ZN"), "size and work"),
+        (graded(row6="N"), "cells of Table 2"),
+        (lambda row: set({1: "ZN", 2: "ZN"}[row]), "size and work"),
     ],
 }
 OTHER_STYLE = {

@@ -105,6 +105,11 @@ def logits(prob, size):
     return resized(torch.logit(prob, eps=1e-6), size) > 0
 
 
+def corners(prob, size):
+    big = F.interpolate(prob[None, None], size=size, mode="bilinear", align_corners=True)
+    return big[0, 0] > 0.5
+
+
 def any_touch(prob, size):
     return resized(prob > 0.5, size) > 0
 
@@ -161,6 +166,7 @@ WRONG = {
         (shipped, "Resize first"),
         (threshold_first, "Resize first"),
         (nearest, "Resize first"),
+        (corners, "edges meet"),
         (logits, "extreme logit"),
         (any_touch, "area grew"),
     ],
