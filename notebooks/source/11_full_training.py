@@ -436,8 +436,8 @@ epoch_mean = check("11-4", epoch_mean)
 # that stops it. The loss is cross-entropy, REUnet's. The training loss will fall and
 # fall. The validation *loss* will turn at some epoch and rise.
 #
-# **P2.** While the validation loss rises, the validation *Dice* (a) falls, (b) may go
-# on rising.
+# **P2.** While the validation loss rises, the validation *Dice* (a) must fall, (b) can
+# still rise.
 
 # %% tags=["predict"]
 guess_2 = None  # "a" or "b"
@@ -533,7 +533,7 @@ def early_stop(history, patience):
 early_stop = check("11-2", early_stop)
 
 # %% [markdown] tags=["predict"]
-# A validation Dice is noisy: the same net a little later, and it is a point higher or
+# A validation Dice is noisy: the same net a little later, and it is .01 higher or
 # lower. Below is a **simulated** training of 150 epochs. The true Dice rises to .85,
 # more and more slowly, and falls a little after epoch 60. What is measured has noise on
 # top.
@@ -890,7 +890,7 @@ for name, part in sets.items() if kept else ():
 # ## 7. Half the bits, and a leash
 #
 # **Mixed precision**: the forward pass in 16 bits, the weights in 32. *fp16* has little
-# range: below about 6e-8 everything is 0. *bf16* has the range of float32 and two to
+# range: below about 3e-8 everything is 0. *bf16* has the range of float32 and two to
 # three digits. Where do the gradients of your net lie?
 
 # %% tags=["figure", "nbval-ignore-output"]

@@ -126,16 +126,18 @@ guess("SD", my_sd, answer=sd)
 # ## 2. The same images
 #
 # Two sets of scores on the same three images: net A .90, .60, .30, net B .88, .57, .26.
-# Each net varies from image to image by .3, for one image is easy and one is hard. But A
-# is better on *every* image, by .02 to .04.
+# Each net varies from image to image by .3, so the 95 % intervals of the two means
+# overlap almost wholly.
 #
-# **P1.** The 95 % intervals of two nets overlap. So no difference is shown. (a) True. (b)
-# False: look at the interval of the paired difference.
+# **P1.** Two such intervals overlap. So no difference is shown. (a) True. (b) False.
 
 # %% tags=["predict"]
 guess_1 = None  # "a" or "b"
 
 # %% [markdown]
+# One image is easy and one is hard, for both nets. But look along the rows: on which
+# images is A better, and by how much?
+#
 # **Exercise 12-1.** Write the bootstrap of a paired difference. `draws` holds the images
 # of each draw (with replacement), so that you can follow it by hand.
 

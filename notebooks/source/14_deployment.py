@@ -94,7 +94,8 @@ run = records.start("14_deployment", given)
 # ## 1. The net that you hand over
 #
 # `data` says which images: by default real nuclei under the microscope (nuclei-mini,
-# notebook 01). They are reduced to 64 px for the net; its answer has to come back to 128.
+# notebook 01). These have 128 px and are reduced to 64 for the net (parameter `size`):
+# its answer has to come back.
 
 # %% tags=["nbval-ignore-output"]
 opened = prepared.open(data)
@@ -298,7 +299,7 @@ tables["pruned, not tuned"] = cut
 # %% [markdown]
 # Size is that of the file. Time is measured as in notebook 13: warmed up, in turns so
 # that all share the machine's moods, and the median. On another machine the milliseconds
-# are others, and the ratios may be.
+# are others, and the ratios may be; on a busy one they mean little: run the cell again.
 
 
 # %% tags=["nbval-ignore-output"]
@@ -466,7 +467,10 @@ records.record(
 # only then compare, count or measure. `training.evaluate` has done so since notebook 00.
 #
 # For somebody who has an image and no notebook, the exported file is enough: it carries
-# the training size, the scaling of grey values and the threshold.
+# the training size, the scaling of grey values and the threshold. `course predict` also
+# reads TIFF, NPY, and slices of NIfTI and DICOM. `course demo --weights FILE --out page`
+# writes a page that runs the net in a browser, with a slider for the threshold; nothing
+# leaves the computer.
 
 # %% tags=["nbval-ignore-output"]
 Image.fromarray(picture(middle)).save(run.out_dir / "field.png")
@@ -628,10 +632,9 @@ guess("P2", guess_2, answer=float(curves["far from it"].frequency[5]))
 
 # %% [markdown]
 # Read the diagram before the ECE. The ECE weighs by pixels (in brackets: the share of the
-# bin that adds most). Of a trained net most pixels are background with a probability near
-# 0: a tiny gap there outweighs a large one in the middle, where few pixels are and masks
-# are decided. A mean hides where a net is bold. (The zones are drawn from the reference,
-# so you know them only in a test.)
+# bin that adds most). Most pixels are background. Where most of them have a
+# probability near 0, a tiny gap there can outweigh a large one in the middle, where few
+# pixels are and masks are decided. A mean hides where a net is bold. (The zones are drawn from the reference, so you know them only in a test.)
 #
 # What can be shown beside a mask is a **confidence map**: the larger of p and 1 - p. Does
 # it point at the errors?
@@ -977,8 +980,10 @@ my_answers = []  # numbers of the questions that it answers, such as [2, 6]
 
 # %% [markdown] tags=["predict"]
 # Now the three papers. The ledger holds what they claim, each with a rule that a verdict
-# is computed from. Of the claims that could be judged ("holds" or "fails"), **P5**, which
-# share holds, all three papers together?
+# is computed from.
+#
+# **P5.** Of the claims that could be judged ("holds" or "fails"), which share holds, all
+# three papers together?
 
 # %% tags=["predict"]
 my_share = None  # 0 to 1
