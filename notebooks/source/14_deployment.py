@@ -632,9 +632,10 @@ guess("P2", guess_2, answer=float(curves["far from it"].frequency[5]))
 
 # %% [markdown]
 # Read the diagram before the ECE. The ECE weighs by pixels (in brackets: the share of the
-# bin that adds most). Most pixels are background. Where most of them have a
-# probability near 0, a tiny gap there can outweigh a large one in the middle, where few
-# pixels are and masks are decided. A mean hides where a net is bold. (The zones are drawn from the reference, so you know them only in a test.)
+# bin that adds most). Most pixels are background. Where most of them have a probability
+# near 0, a tiny gap there can outweigh a large one in the middle, where few pixels are
+# and masks are decided. A mean hides where a net is bold. (The zones are drawn from the
+# reference, so you know them only in a test.)
 #
 # What can be shown beside a mask is a **confidence map**: the larger of p and 1 - p. Does
 # it point at the errors?
