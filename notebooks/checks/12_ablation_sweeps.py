@@ -1,7 +1,7 @@
 """Exercises of notebook 12: right answers, cases, hints, and what known wrong answers give."""
 
 import math
-from itertools import combinations
+from itertools import combinations, permutations
 
 import numpy as np
 from scipy import stats
@@ -50,6 +50,7 @@ def other_marks(row):
     return *(some for some in sets if some != marks(row)), Raised("KeyError"), Raised("TypeError")
 
 
+WORDS = tuple("".join(some) for n in (1, 2, 3) for some in permutations("SZMNA", n))
 RIGHT = {1: "ZN", 2: "ZN", 3: "MN", 4: "ZN", 5: "N", 6: "A"}
 ROW_HINTS = {
     1: "Row 1 has two decimals. How many runs stand behind it? And how large is A4 beside A1 in "
@@ -139,6 +140,7 @@ EXERCISES = {
             ([0.04], 0.05),
             ([0.01, 0.02, 0.03, 0.04], 0.05),
             ([0.06, 0.001, 0.04], 0.05),
+            ([0.02, 0.06, 0.04], 0.1),
         ),
         hints=(
             "Sort first: the smallest p has the hardest bound.",
@@ -174,6 +176,10 @@ EXERCISES = {
                 {5: [True, False, False]},
                 "Right in the sorted order. Now put each answer back to its own test.",
             ),
+            Wrong(
+                {0: [True, False, False], 6: [False, False, False]},
+                "Right for .05 alone: alpha is an argument.",
+            ),
         ),
     ),
     "12-4": Exercise(
@@ -186,6 +192,10 @@ EXERCISES = {
             "Rows 1, 2, 4: the size changed. Row 3: it did not.",
         ),
         wrong=tuple(
+            Wrong({0: found}, "Return a set of letters: return set(letters[row]).")
+            for found in (*WORDS, None)
+        )
+        + tuple(
             Wrong({row - 1: found}, text)
             for row, text in ROW_HINTS.items()
             for found in other_marks(row)

@@ -72,6 +72,7 @@ EXERCISES = {
             (np.array([[127, 63.4]]),),
             (np.zeros((2, 2)),),
             (np.array([[-3.0, 1.0]]),),
+            (np.array([[1, 0.502]]),),
         ),
         hints=(
             "Every row (an output channel) has a scale of its own: its largest size over 127.",
@@ -87,6 +88,7 @@ EXERCISES = {
                 {0: [[1, -0.4961], [0.01, 0.0039]]},
                 "-0.502 came out as -0.4961: you cut off. Round to the nearest.",
             ),
+            Wrong({4: [[1, 0.4961]]}, "0.502 came out as 0.4961: that is down, not the nearest."),
             Wrong(
                 {0: [[-1, -0.5], [-0.01, 0.004]]},
                 "1 became -1: 128 does not fit. int8 ends at 127.",
@@ -151,7 +153,10 @@ EXERCISES = {
                 {1: 0.9495},
                 "That is accuracy: the healthy carry it. Look only at the positives.",
             ),
-            Wrong({4: 0.0}, "Nobody was called: 0/0 is not 0 but undefined, NaN."),
+            Wrong(
+                {0: 0.9474, 1: 0.1538, 4: 0.0},
+                "Nobody was called: 0/0 is not 0 but undefined, NaN.",
+            ),
         ),
     ),
 }

@@ -106,6 +106,10 @@ def left_sorted(p, alpha):
     return unsorted(sorted(p), alpha)
 
 
+def always_at_5_percent(p, alpha):
+    return by_adjusted_p(p, 0.05)
+
+
 def by_adjusted_p(p, alpha):
     values, order = torch.tensor(p, dtype=torch.float64).sort()
     factors = torch.arange(len(p), 0, -1)
@@ -153,6 +157,7 @@ WRONG = {
         (without_a_stop, "stop there"),
         (unsorted, "sort by p first"),
         (left_sorted, "its own test"),
+        (always_at_5_percent, "alpha is an argument"),
     ],
     "12-4": [
         (graded(row4="S"), "five times the weights"),
@@ -162,6 +167,8 @@ WRONG = {
         (graded(row2="S"), "with 0 blocks"),
         (graded(row3="ZN"), "size and work"),
         (graded(row6="N"), "cells of Table 2"),
+        ({1: "ZN", 2: "ZN", 3: "MN", 4: "ZN", 5: "N", 6: "A"}.__getitem__, "a set of letters"),
+        (lambda row: None, "a set of letters"),
         (lambda row: set({1: "ZN", 2: "ZN"}[row]), "size and work"),
     ],
 }
@@ -181,6 +188,7 @@ GOLDEN = {
         [True],
         [True, False, False, False],
         [False, True, False],
+        [True, True, True],
     ],
     "12-4": [{"Z", "N"}, {"Z", "N"}, {"M", "N"}, {"Z", "N"}, {"N"}, {"A"}],
 }

@@ -67,6 +67,10 @@ def cut_off(w):
     return rounded(w, by_row(w) / 127, np.trunc)
 
 
+def down(w):
+    return rounded(w, by_row(w) / 127, np.floor)
+
+
 def by_128(w):
     scale = by_row(w) / 128
     return np.round(w / scale).astype(int).astype(np.int8) * scale
@@ -158,7 +162,8 @@ WRONG = {
     ],
     "14-2": [
         (one_scale, "per output channel"),
-        (cut_off, "nearest"),
+        (cut_off, "cut off"),
+        (down, "not the nearest"),
         (by_128, "ends at 127"),
         (no_guard, "guard it"),
     ],
@@ -194,6 +199,7 @@ GOLDEN = {
         [[127, 63]],
         [[0, 0], [0, 0]],
         [[-3, 0.9921]],
+        [[1, 0.5039]],
     ],
     "14-3": [[[1, 1, 0, 0]], [[1, 1, 1, 0, 0, 0, 0, 0]], [[0, 0, 0]], _FOUR],
     "14-4": [0.9474, 0.1538, 0, 1, NAN],
