@@ -192,8 +192,8 @@ else:
 # task as difficulty. Which grey values the error is measured in, it does not say
 # (section III.2 names "[0, 1] or z-score").
 #
-# **P1.** You reconstruct an image of *low contrast*. In raw grey values its error is (a)
-# high, since it is hard to see; (b) low.
+# **P1.** You reconstruct an image of *low contrast*. In raw grey values its error, beside
+# that of an image of high contrast, is (a) higher, (b) lower.
 
 # %% tags=["predict"]
 guess_1 = None  # "a" or "b"
@@ -530,8 +530,7 @@ epoch_order = check("10-3", epoch_order)
 # %% [markdown]
 # The course's sampler does the same with a shuffle that depends on seed and epoch alone,
 # so that a training that was stopped goes on with the same draws. `subset` draws from the
-# pool; `mix` keeps the easy ones in and adds the others in a growing share. Move the
-# sliders: who enters when, and who is drawn how often in all?
+# pool; `mix` keeps the easy ones in and adds the others in a growing share.
 
 # %% tags=["nbval-check-output"]
 sampler = CurriculumSampler(
@@ -544,6 +543,10 @@ for epoch in range(4):
     drawn = sampler.draw(epoch)
     print(f"epoch {epoch}: {k} of 8 let in, drawn {drawn.tolist()}")
     assert sorted(set(drawn.tolist())) == sorted(set(mine))
+
+# %% [markdown]
+# The same with 96 cases and 12 epochs. Move the sliders: who enters when? And who is
+# drawn most in all?
 
 
 # %% tags=["widget"]
@@ -581,13 +584,14 @@ figures.slider(
 # update, same validation points, judged by their last weights.
 #
 # **P2.** 40 % of the harder half of the training masks are wrong. Easy-first avoids 38 %
-# of the draws of wrong masks. Dice (a) rises, (b) cannot be said.
+# of the draws of wrong masks. From this follows that Dice (a) rises, (b) may rise or
+# fall, (c) falls.
 #
 # **P3.** Three seeds, curriculum minus uniform: -.039, -.041, -.015. (a) Worse: shown.
 # (b) Not shown.
 
 # %% tags=["predict"]
-guess_2 = None  # "a" or "b"
+guess_2 = None  # "a", "b" or "c"
 guess_3 = None  # "a" or "b"
 
 # %%
@@ -624,9 +628,12 @@ def strategy_of(method):
 
 
 # %% [markdown]
-# `uniform_longer` gets the updates that the scoring cost on top; `pretrained` is uniform
-# with the encoder of the scoring net; `truncation` drops the largest losses of a batch;
-# `pixel` leaves the hard pixels of each image for later.
+# Parameter `method` knows eight more arms. `rotation`, `truth`, `teacher` and `manual`
+# are easy first by another score: the turns (2), the dialled difficulty, the loss of a
+# net that was trained on other cases, the contrast. `uniform_longer` gets the updates
+# that the scoring cost on top; `pretrained` is uniform with the encoder of the scoring
+# net; `truncation` drops the largest losses of a batch; `pixel` leaves the hard pixels of
+# each image for later.
 
 
 # %%
@@ -731,6 +738,7 @@ guess(
     answer="b",
     a="wrong masks are not the only thing that order changes: it also avoids "
     "the hard cases that are right.",
+    c="it does avoid hard cases that are right, but wrong masks as well.",
 )
 guess(
     "P3",

@@ -307,12 +307,17 @@ records.record("separable_speed_up", faster, n=rounds)
 # Part of that is the roof: 9 multiplications for each number leave little to hide the
 # waiting behind. The rest is code, and what the system does besides: 04 told that it
 # matters whether a process may keep freed memory. The roof does not tell whose fault it
-# is. In one of our runs, on a busy machine, the pair took even *longer* than the dense
-# layer, with 1/7.9 of its work: **few MACs are not little time**.
+# is.
 #
-# A point above the roof is no miracle. Small maps stay in the processor's cache, which
-# delivers faster than memory; that is why the maps here are large. On a busy machine all
-# points sink, and the short tasks, which suffer least, can lift the sloping roof.
+# Then the last line: is the time divided by 7.9, as the work is? How well the code of
+# *each* layer is tuned to the machine decides. We have seen both: a pair that was quicker
+# than its work promises, and, on a busy machine, one that took even *longer* than the
+# dense layer. **MACs alone do not tell a time.**
+#
+# A point above the roof is no miracle. Above the slope: small maps stay in the
+# processor's cache, which delivers faster than memory; that is why the maps here are
+# large. Above the flat part: the peak was measured in a worse moment. On a busy machine
+# all points sink, the long tasks most.
 #
 # Move a layer about. What lifts it to the right: more channels, a larger kernel, or more
 # groups? (A toy machine again: 100 GFLOP/s, 10 GB/s.)
@@ -377,17 +382,18 @@ def median_latency(switch_on, warmup, repeats):
         call()
     ### BEGIN SOLUTION
     sync()
-    ### STUB: # is the machine idle now?
-    ### END SOLUTION
     found = []
+    ### STUB: found = []
+    ### END SOLUTION
     for _ in range(repeats):
         begun = clock()
         call()
         ### BEGIN SOLUTION
         sync()
-        ### STUB: # is the work done here?
+        took = clock() - begun
+        found.append(took)
+        ### STUB: found.append(clock() - begun)
         ### END SOLUTION
-        found.append(clock() - begun)
     return statistics.median(found)
 
 
@@ -463,15 +469,16 @@ records.record("twin_spread_blocks", max(blocks) - min(blocks), n=repeats)
 records.record("twin_spread_turns", max(turns) - min(turns), n=repeats)
 
 # %% [markdown]
-# What you see in blocks is the weather of the machine. A gain that is not larger than the
-# spread of a net against itself is no gain.
+# In blocks, A and B are timed in different weather; in turns they share it, as far as the
+# weather lasts longer than a turn. (A few comparisons on a busy machine may not show it.)
+# A gain that is not larger than the spread of a net against itself is no gain.
 
 # %% [markdown] tags=["predict"]
 # **P2.** You send 16 images at once instead of one. The time *per image* (a) stays, (b)
 # usually falls, (c) is 16 times as long?
 
 # %% tags=["predict"]
-guess_2 = None
+guess_2 = None  # "a", "b" or "c"
 
 # %% tags=["nbval-ignore-output"]
 batches = {n: torch.rand(n, 3, size, size) for n in (1, 4, 16)}
@@ -496,12 +503,13 @@ guess("P2", guess_2, answer="b",
 # in another (9B). These are (a) two findings, (b) one number?
 
 # %% tags=["predict"]
-guess_3 = None
+guess_3 = None  # "a" or "b"
 
 # %% tags=["nbval-check-output"]
 print(f"1 / 0.167 s = {1 / 0.167:.2f} images a second")
 guess("P3", guess_3, answer="b",
-      a="two units, one fact: 1 / .167 = 5.99, though the data sets differ.")
+      a="two units, one fact: 1 / .167 = 5.99. The data sets differ, but to "
+      "the net every image is 256 x 256 px (section 4.2).")
 
 # %% [markdown]
 # One number, on "an i9" without model, threads or batch. SiGREnet's paper says "near
@@ -565,7 +573,8 @@ figures.show(
         title="The same net in other forms: which one is quicker here?",
     ),
     caption=f"REUnet, base 4, one image of {size} px, medians of "
-    f"the ratios in {rounds} rounds, on the machine that ran this.",
+    f"the ratios in {rounds} rounds, on the machine that ran this. "
+    "*Both*: folded and channels last.",
 )
 
 # %% [markdown]
@@ -778,7 +787,8 @@ for name, two in pairs_of_nets.items():
     ms = in_turns({"ours": ours, "theirs": theirs}, rounds)
     ratio = ms["ours"] / ms["theirs"]
     low, high = median_interval(ratio)
-    print(f"{name:<32} {np.median(ratio):.2f} [{low:.2f}, {high:.2f}]")
+    ends = f"[{low:.2f}, {high:.2f}]" if rounds > 5 else "(too few rounds)"
+    print(f"{name:<32} {np.median(ratio):.2f} {ends}")
     records.record(
         name, float(np.median(ratio)), n=rounds, interval=(low, high)
     )
@@ -790,10 +800,11 @@ print(f"{'kept_ratio_grrb_convlstm':<32} {grrb / lstm:.2f}")
 records.record("kept_ratio_grrb_convlstm", grrb / lstm)
 
 # %% [markdown]
-# At this size such ratios show a mechanism. The ledger below judges a sentence only by a
-# run of the profile `full` at the paper's size. The memory is a count, the same on every
-# machine: without ConvLSTM SiGREnet keeps *not less*, because its own refiner leaves as
-# many maps behind, and only their work is smaller.
+# In brackets: 95 % interval of the median, which needs six rounds. At this size such
+# ratios show a mechanism. The ledger below judges a sentence only by a run of the profile
+# `full` at the paper's size. The memory is a count, the same on every machine: without
+# ConvLSTM SiGREnet keeps *not less*, because its own refiner leaves as many maps behind,
+# and only their work is smaller.
 #
 # ## 9. What does a training cost?
 #
@@ -813,7 +824,7 @@ for name in models.NAMES:
     kg = kwh * grams / 1000
     rows[figures.NAMES[name]] = {
         "s an image": seconds, "h a training": hours, "kWh": kwh,
-        "kg CO2": kg, "kg, all": kg * folds * seeds,
+        "kg CO2": kg, f"kg, {folds * seeds} times": kg * folds * seeds,
     }  # fmt: skip
 print(pd.DataFrame(rows).T.round(2).to_string())
 print(f"batch 1, {bench['size']} px, one thread; no early stopping, no "
@@ -824,8 +835,9 @@ print(f"SiGREnet: one training costs as much as {even:,.0f} predictions")
 
 # %% [markdown]
 # The pixels (256 px: four times these), the power and the grid can each move the result
-# by a factor of several; the *ratios* between nets stay. And a tuned net was trained many
-# times before its last training: the cost of a paper is the cost of its table.
+# by a factor of several; from the *ratios* between nets power and grid drop out. And a
+# tuned net was trained many times before its last training: the cost of a paper is the
+# cost of its table.
 
 # %% [markdown]
 # ## Recorded results
@@ -877,7 +889,6 @@ for paper, ids in {
 # variations:
 #
 # - `course run 13 -p size 128`: which ratios of section 8 change with the size?
-# - in section 3, take 256 channels: which layer comes nearer to its roof?
 # - `make bench` runs the course's own benchmarks on your machine.
 #
 # References: Williams, Waterman, Patterson, *Roofline*, Communications of the ACM 52,
