@@ -705,8 +705,9 @@ for name, one in arms.items():
 #
 # One seed is an anecdote. A second pair shows how far a difference jumps.
 #
-# **Exercise 10-4.** Write the interval of a mean difference over a few seeds (Student's
-# t). Of one seed it is unbounded: one value says nothing about its spread.
+# **Exercise 10-4.** Write the interval of a mean difference over a few seeds: Student's t
+# with n - 1 **degrees of freedom** (so many values are free once the mean is taken). Of
+# one seed it is unbounded: one value says nothing about its spread.
 
 
 # %% tags=["exercise", "ex-10-4"]

@@ -381,11 +381,11 @@ figures.show(
 # The other two lines are other trainings. Whether they end lower or higher is luck.
 #
 # Three things make the two lines one. The file holds weights, optimiser and epoch (and
-# the state of the scaler and the sampler, if there is any). It is written beside its
-# place and then moved there, so that a power cut while *writing* leaves the old one.
-# And random numbers need not be saved: order, augmentation and dropout are drawn from
-# generators seeded by (seed, epoch, purpose), so that epoch 4 is the same whoever makes
-# it. The half epoch is lost, and made again.
+# the state of the scaler, section 7, and of the sampler, if there is any). It is written
+# beside its place and then moved there, so that a power cut while *writing* leaves the
+# old one. And random numbers need not be saved: order, augmentation and dropout are drawn
+# from generators seeded by (seed, epoch, purpose), so that epoch 4 is the same whoever
+# makes it. The half epoch is lost, and made again.
 #
 # The promise is for one machine with the same number of threads. On another, sums are
 # added in another order, and the last digits differ.
@@ -797,8 +797,7 @@ print(
 
 # %% [markdown] tags=["predict"]
 # **P5.** PL-Net's Table 4 prints, for nuclei, a mean ± a standard deviation over five
-# folds. That ± is the spread of (a) training seeds, (b) patients, (c) folds: other test
-# cases, other and overlapping training sets.
+# folds. That ± is the spread of (a) training seeds, (b) patients, (c) folds.
 
 # %% tags=["predict"]
 guess_5 = None  # "a", "b" or "c"

@@ -388,6 +388,10 @@ figures.slider(
 #
 # ## 4. Many looks
 #
+# Many papers put a **star** at a row whose **p value** is at most .05: the chance of a
+# difference at least as large as the one seen, if nothing were there. So of rows without
+# any effect, one in twenty has a star, a *false* one.
+#
 # **P3.** Twelve settings are equally good. Their means have an SD of .01. The best of the
 # twelve looks better than it is by about (a) 0, (b) .005, (c) .016.
 

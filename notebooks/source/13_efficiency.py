@@ -226,8 +226,9 @@ guess("P1", guess_1, answer="b",
 # ## 3. The roof of your machine
 #
 # Measure it. The peak: the most that a large matrix product or a dense convolution
-# reached. The bandwidth: the most that a copy of 32 MB reached (16 MB in, 16 MB out). For
-# a roof one takes the *best* round; for a layer, the median. Everything takes turns.
+# reached. The bandwidth: the most that a copy of 32 MB reached (16 MB in, 16 MB out). The
+# two roofs meet at the **ridge**. For a roof one takes the *best* round; for a layer, the
+# median. Everything takes turns.
 
 
 # %% tags=["figure", "nbval-ignore-output"]
@@ -475,7 +476,7 @@ records.record("twin_spread_turns", max(turns) - min(turns), n=repeats)
 
 # %% [markdown] tags=["predict"]
 # **P2.** You send 16 images at once instead of one. The time *per image* (a) stays, (b)
-# usually falls, (c) is 16 times as long?
+# falls, (c) is 16 times as long?
 
 # %% tags=["predict"]
 guess_2 = None  # "a", "b" or "c"
@@ -579,9 +580,9 @@ figures.show(
 
 # %% [markdown]
 # `torch.compile` writes C++ for the net and compiles it, so that several operations
-# become one loop over the map. It needs a C++ compiler and time: it pays only if the net
-# runs often. Where there is none, here is the recorded value; the smoke profile shows it
-# too.
+# become one loop over the map. (Without it PyTorch is *eager*: one operation after the
+# other.) It needs a C++ compiler and time: it pays only if the net runs often. Where there
+# is none, here is the recorded value; the smoke profile shows it too.
 
 # %% tags=["nbval-ignore-output"]
 compiler = next(filter(shutil.which, ("c++", "g++", "clang++", "cl")), None)

@@ -184,8 +184,8 @@ records.record("max_change_folded", change, n=len(test))
 # to 127 times a scale. Maps are rounded in the same way, with scales from a few training
 # images (*static* quantisation).
 #
-# **P1.** The net in int8 answers (a) bit for bit as before, (b) as before up to a
-# difference in Dice that has to be measured, (c) never usefully again.
+# **P1.** The net in int8 answers (a) exactly as before, (b) with a small change in
+# Dice, (c) with a useless mask.
 
 # %% tags=["predict"]
 guess_1 = None  # "a", "b" or "c"
