@@ -581,8 +581,8 @@ figures.show(
 # %% [markdown]
 # `torch.compile` writes C++ for the net and compiles it, so that several operations
 # become one loop over the map. (Without it PyTorch is *eager*: one operation after the
-# other.) It needs a C++ compiler and time: it pays only if the net runs often. Where there
-# is none, here is the recorded value; the smoke profile shows it too.
+# other.) It needs a C++ compiler and time: it pays only if the net runs often. Where
+# there is none, here is the recorded value; the smoke profile shows it too.
 
 # %% tags=["nbval-ignore-output"]
 compiler = next(filter(shutil.which, ("c++", "g++", "clang++", "cl")), None)
