@@ -57,12 +57,36 @@ def check() -> None:
 
 @course.command()
 @click.argument("numbers", nargs=-1, metavar="[NN]...")
-@click.option("--profile", type=click.Choice(PROFILES), default="fast", show_default=True)
+@click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    default="fast",
+    show_default=True,
+    help="Size of the run: for tests, for a laptop, for a GPU.",
+)
 @click.option("--data", default="", help="Prepared data set, for the notebooks that take one.")
 @click.option("--device", default="", help="auto, cpu, cuda or mps.")
-@click.option("-p", "exact", nargs=2, multiple=True, metavar="NAME VALUE", help="Any parameter.")
-@click.option("--jobs", type=click.IntRange(1, 64), default=1, show_default=True)
-@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "runs" / "course")
+@click.option(
+    "-p",
+    "exact",
+    nargs=2,
+    multiple=True,
+    metavar="NAME VALUE",
+    help="A parameter: type and range stand in the parameters cell. May be repeated.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Notebooks that run at a time.",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=ROOT / "runs" / "course",
+    help="Folder of the runs and the report; by default runs/course.",
+)
 @click.option("--timeout", type=click.IntRange(1), help="Seconds that one cell may take.")
 @click.option("--keep", is_flag=True, help="Keep the results in notebooks/results.")
 @one_line_errors
@@ -108,7 +132,12 @@ def build(check) -> None:
 
 
 @course.command()
-@click.option("--to", type=click.Path(path_type=Path), default=ROOT / "work")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    default=ROOT / "work",
+    help="Folder of the copies; by default work.",
+)
 @click.option("--open/--no-open", "launch", default=True, help="Open JupyterLab there.")
 @one_line_errors
 def work(to, launch) -> None:
@@ -128,7 +157,12 @@ def work(to, launch) -> None:
 
 
 @course.command()
-@click.option("--out", type=click.Path(path_type=Path), default=ROOT / "runs" / "course")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    default=ROOT / "runs" / "course",
+    help="Folder of the runs and the report; by default runs/course.",
+)
 @one_line_errors
 def report(out) -> None:
     """Write the report of a folder of runs anew."""

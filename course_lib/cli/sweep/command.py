@@ -19,7 +19,13 @@ STOPPED = 130  # the exit code of a program that Ctrl-C ended
 
 @click.command()
 @click.argument("name", metavar="NAME|FILE")
-@click.option("--profile", type=click.Choice(PROFILES), default="fast", show_default=True)
+@click.option(
+    "--profile",
+    type=click.Choice(PROFILES),
+    default="fast",
+    show_default=True,
+    help="Size of every run; a sweep may be smaller in smoke.",
+)
 @click.option("--scheduler", metavar="ADDRESS", help="A dask scheduler; else workers start here.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Workers here; by default one a core.")
 @click.option("--dry-run", is_flag=True, help="Check and print the plan, start nothing.")
