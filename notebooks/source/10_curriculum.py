@@ -817,8 +817,9 @@ for name, d in pairs.items():
 # ## 6. The map
 #
 # Whether an order helps may depend on how many masks are wrong, how many cases there are,
-# and how long one trains. Wu et al. (2021) saw gains on short budgets and with wrong
-# labels, and none elsewhere; a random order with the same pacing did as well. The sweep
+# and how long one trains. Wu et al. (2021) saw that easy-first gained on short budgets
+# and with wrong labels, where neither a random nor the reverse order did. Elsewhere gains
+# were marginal, and a random order with the same pacing did as well. The sweep
 # `curriculum_map` asks the same of segmentation: 12 cells, each against uniform.
 
 # %% tags=["figure", "nbval-ignore-output"]

@@ -506,7 +506,7 @@ guess(
 # ## 4. When is it over?
 #
 # **Patience** p: stop after p epochs in a row without a gain. REUnet has 5 (of 150
-# epochs), PL-Net and SiGREnet have 20 (of 200).
+# epochs), PL-Net 20 (of "more than 200"), SiGREnet 20 (of 200).
 #
 # **Exercise 11-2.** Write it.
 

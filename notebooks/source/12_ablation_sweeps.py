@@ -534,7 +534,7 @@ loss = ["dice_ce", "dice"]
 
 # %% [markdown]
 # The command of the course reads it, checks names and ranges, prints the plan, and makes
-# the runs, `jobs` at a time, each as a notebook of its own at the size *smoke*: 20
+# the runs, `jobs` at a time, each as a notebook of its own at the size *smoke*: 40
 # updates, so this shows that the sweep runs, not which loss is better. Start the cell
 # twice: the second time nothing is left to do. (In the profile smoke of *this* notebook
 # you see the plan alone.)
