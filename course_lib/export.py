@@ -133,8 +133,8 @@ def prune(net: nn.Module, share: float) -> nn.Module:
     Structured pruning: the filters with the smallest mean of absolute weights go, and with them
     everything that read or scaled their maps, so that the copy has fewer parameters and operations.
     Layers whose channels are added to each other lose the same ones. The logits keep their
-    channels. The copy is a net like any other (``training.fit``, ``to_onnx``); only its file of
-    weights cannot be read back, since no preset has its widths: export it.
+    channels. The copy is a net like any other: ``training.fit`` trains it, its file of weights is
+    read by ``predict.load``, ``to_onnx`` exports it. Its ``pruned`` is True, as is its card's.
 
     Args:
         net: a net for images, from ``models.create``; left as it is. What ``forward_stages`` does
@@ -174,7 +174,7 @@ def prune(net: nn.Module, share: float) -> nn.Module:
             f"{type(net).__name__} cannot be pruned: torch-pruning does not see how its channels "
             f"depend on each other ({_first_line(error)})"
         ) from error
-    smaller.recipe = ("", {})
+    smaller.pruned = True
     return smaller.to(next(net.parameters()).device)
 
 

@@ -8,6 +8,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from course_lib import models
+from course_lib.models.widths import take_widths
 from course_lib.training.card import CARD, Card
 
 
@@ -61,6 +62,8 @@ def _safetensors(file: Path) -> tuple[nn.Module, Card]:
         )
     try:
         net = models.create(card.net, **card.options)
+        if card.pruned:
+            take_widths(net, weights)
         net.load_state_dict(weights)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(

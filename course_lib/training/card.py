@@ -37,6 +37,8 @@ class Card:
     """Of binary probabilities."""
     divisor: float = DIVISOR
     """What 8-bit grey values are divided by before they enter the net."""
+    pruned: bool = False
+    """The layers have fewer channels than the preset says; the weights' shapes tell how many."""
 
     def __post_init__(self):
         if not 0 < self.threshold < 1:
@@ -89,6 +91,7 @@ def card_of(
         channels = net.eval()(weight.new_zeros(1, in_channels, *size)).shape[1]
     net.train(training)
     name, options = getattr(net, "recipe", ("", {}))
+    known["pruned"] = getattr(net, "pruned", False)
     return Card(name, options, in_channels, channels, tuple(size), tuple(classes), **known)
 
 

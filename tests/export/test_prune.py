@@ -1,11 +1,17 @@
 """Pruning removes what adds least, and leaves a net that trains and exports."""
 
+import dataclasses
+
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
-from course_lib import export, models
+from course_lib import export, models, predict, training
 from course_lib.models.measure import count_macs, count_parameters, tensors_of
+from course_lib.models.widths import take_widths
+from course_lib.training.card import CARD, card_of
+from tests.training.training_sample import discs, make_protocol
 
 PRUNED = {
     "unet": {"base": 4},
@@ -31,11 +37,63 @@ def test_a_pruned_net_is_smaller_and_trains(name):
     sum(t.square().mean() for t in outputs).backward()
 
 
-def test_a_pruned_net_exports_and_its_card_claims_no_preset(tmp_path):
+def test_a_pruned_net_exports_and_its_card_says_so(tmp_path):
     torch.manual_seed(0)
     smaller = export.prune(models.create("unet_small", in_channels=1, base=4), 0.5)
     card = export.to_onnx(smaller, tmp_path / "net.onnx", 32)
-    assert (card.net, card.options) == ("", {})
+    assert (card.net, card.pruned) == ("unet_small", True)
+
+
+def write_weights(file, net, card):
+    weights = {name: tensor.contiguous() for name, tensor in net.state_dict().items()}
+    safetensors.torch.save_file(weights, file, metadata={CARD: card.to_json()})
+
+
+@pytest.mark.parametrize("name", PRUNED)
+def test_the_weights_of_a_pruned_net_are_read_back(name, tmp_path):
+    torch.manual_seed(0)
+    net = models.create(name, num_classes=3, **PRUNED[name])
+    smaller = export.prune(export.prune(net, 0.3), 0.3).eval()
+    card = card_of(smaller, 3, (64, 64), ("background", "left", "right"))
+    write_weights(tmp_path / "net.safetensors", smaller, card)
+    again, found = predict.load(tmp_path / "net.safetensors")
+    assert found == card
+    images = torch.rand(2, 3, 64, 64)
+    with torch.inference_mode():
+        torch.testing.assert_close(again(images), smaller(images), atol=1e-4, rtol=1e-4)
+    blank = models.create(name, num_classes=3, **PRUNED[name])
+    take_widths(blank, smaller.state_dict())
+    layers = zip(smaller.modules(), blank.modules(), strict=True)
+    assert all(repr(mine) == repr(read) for mine, read in layers)
+    assert count_macs(blank, (3, 64, 64)) == count_macs(smaller, (3, 64, 64))
+
+
+def test_training_writes_a_pruned_net_that_is_read_back(tmp_path):
+    torch.manual_seed(0)
+    smaller = export.prune(models.create("unet_bn", in_channels=1, base=4, depth=2), 0.5)
+    protocol = make_protocol(epochs=1)
+    training.fit(smaller, discs(8, 16), discs(4, 16, seed=1), protocol, tmp_path, device="cpu")
+    net, card = predict.load(tmp_path / "best.safetensors")
+    assert card.pruned
+    images = torch.rand(2, 1, 16, 16)
+    with torch.inference_mode():
+        expected = smaller.eval()(images)
+        torch.testing.assert_close(net(images), expected, atol=1e-4, rtol=1e-4)
+
+
+def test_fewer_channels_need_a_card_that_says_pruned_and_kernels_must_fit(tmp_path):
+    torch.manual_seed(0)
+    net = models.create("unet_small", in_channels=1, base=4)
+    smaller, file = export.prune(net, 0.5), tmp_path / "net.safetensors"
+    card = card_of(smaller, 1, (16, 16), ("background", "disc"))
+    write_weights(file, smaller, dataclasses.replace(card, pruned=False))
+    with pytest.raises(ValueError, match="does not hold the weights of unet_small"):
+        predict.load(file)
+    conv = next(m for m in smaller.modules() if isinstance(m, nn.Conv2d))
+    conv.weight = nn.Parameter(torch.zeros(*conv.weight.shape[:2], 5, 5))
+    write_weights(file, smaller, card)
+    with pytest.raises(ValueError, match="does not hold the weights of unet_small"):
+        predict.load(file)
 
 
 def test_removing_filters_that_are_zero_changes_nothing():
@@ -63,8 +121,9 @@ def test_the_net_itself_and_its_mode_stay():
     assert net.training
     assert smaller.training
     assert count_parameters(net) == count
-    assert net.recipe[0] == "unet"
-    assert smaller.recipe == ("", {})
+    assert smaller.recipe == net.recipe
+    assert smaller.pruned
+    assert not hasattr(net, "pruned")
 
 
 def test_what_cannot_be_pruned_is_said_in_one_line():
