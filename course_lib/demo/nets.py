@@ -69,7 +69,10 @@ def _write_onnx(file: Path, net: nn.Module, card: Card, source: Path) -> int:
 
 def _titles(weights: Sequence[Path], cards: Sequence[Card]) -> list[str]:
     """Name the nets; those of the same name say which file they are."""
-    names = [card.net or file.stem for file, card in zip(weights, cards, strict=True)]
+    names = [
+        (card.net or file.stem) + (", pruned" if card.pruned else "")
+        for file, card in zip(weights, cards, strict=True)
+    ]
     return [
         f"{name} ({file.parent.name}/{file.name})" if names.count(name) > 1 else name
         for name, file in zip(names, weights, strict=True)

@@ -1,6 +1,8 @@
 """`course demo`: what the folder holds, and bad input in one line."""
 
 import json
+import re
+import shlex
 
 import pytest
 import safetensors.torch
@@ -8,8 +10,9 @@ import torch
 from click.testing import CliRunner
 from PIL import Image
 
-from course_lib import demo, models, predict
+from course_lib import demo, export, models, predict
 from course_lib.cli.demo import demo as command
+from course_lib.cli.main import course
 from course_lib.demo import examples, runtime
 from course_lib.training.card import CARD, card_of
 
@@ -53,6 +56,20 @@ def test_the_folder_holds_page_nets_examples_and_runtime(weights, tmp_path):
     assert sum("(real)" in example["title"] for example in about["examples"]) == 3
 
 
+def test_without_javascript_the_page_names_a_command_that_works(weights, tmp_path):
+    site = demo.write(weights[:1], tmp_path / "site")
+    page = (site / "index.html").read_text(encoding="utf-8")
+    said = re.search(r"<noscript>(.+?)</noscript>", page, re.DOTALL)[1]
+    assert "JavaScript and WebAssembly" in said
+    words = re.search(r"<code>course (.+?)</code>", said)[1]
+    files = {"NET.onnx": site / "nets" / "1.onnx", "IMAGE.png": site / "examples" / "1-image.png"}
+    given = [str(files.get(word, word)) for word in shlex.split(words)]
+    given[given.index("masks")] = str(tmp_path / "masks")
+    done = CliRunner().invoke(course, given)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "masks" / "1-image_mask.png").is_file()
+
+
 def test_what_training_wrote_is_exported(three_classes):
     trained, exported = three_classes
     image = torch.rand(1, 3, 48, 48)
@@ -63,6 +80,16 @@ def test_what_training_wrote_is_exported(three_classes):
         with torch.no_grad():
             logits.append(net(image))
     torch.testing.assert_close(*logits, atol=1e-4, rtol=1e-4)
+
+
+def test_a_pruned_net_is_called_so(tmp_path):
+    files = [tmp_path / f"{name}.onnx" for name in ("whole", "pruned")]
+    torch.manual_seed(0)
+    net = models.create("unet_small", base=4)
+    for file, one in zip(files, (net, export.prune(net, 0.5)), strict=True):
+        export.to_onnx(one, file, 32)
+    about = json.loads((demo.write(files, tmp_path / "site") / "demo.json").read_text())
+    assert [shown["title"] for shown in about["nets"]] == ["unet_small", "unet_small, pruned"]
 
 
 def test_nets_of_grey_images_get_grey_examples(tmp_path):
