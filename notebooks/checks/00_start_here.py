@@ -23,6 +23,7 @@ EXERCISES = {
             (mask([[255, 255], [0, 0]]),),
             (np.zeros((2, 3), np.uint8),),
             (mask([[2, 1], [0, 0]]),),
+            (mask([[0, 0, 1, 0, 0]]),),
         ),
         hints=(
             "Look at the values in the mask first: np.unique(mask).",
@@ -33,6 +34,7 @@ EXERCISES = {
             Wrong({0: 0.25, 1: 127.5}, "Which values does this file hold? Print np.unique(mask)."),
             Wrong({0: 1, 1: 2, 3: 2}, "A fraction of what? Divide by the number of pixels."),
             Wrong({0: 0.25, 1: 0, 3: 0.25}, "255 and 2 are foreground too."),
+            Wrong({0: 0.25, 1: 0.5, 4: 1}, "An image need not be square: how many pixels has it?"),
         ),
     ),
     "00-2": Exercise(

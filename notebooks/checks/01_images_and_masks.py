@@ -107,6 +107,11 @@ EXERCISES = {
             Wrong({0: [[0, 1]]}, "The mean must be 0: you stretched from lowest to highest."),
             Wrong({0: [[-1, 1]], 2: [[NAN] * 3]}, "0 / 0: what is an image of air?"),
             Wrong({4: [[0, 0], [0, 0]]}, "One mean for the whole image, not one for each row."),
+            Wrong(
+                {0: [[-1, 1]], 2: [[0] * 3], 4: [[-1, -1], [1, 1]]},
+                "An image of .1 everywhere: rounding leaves a tiny deviation, and tiny / tiny is "
+                "not 0. Ask first whether all pixels are equal.",
+            ),
         ),
     ),
     "01-3": Exercise(

@@ -85,11 +85,13 @@ EXERCISES = {
             Wrong({2: 0.75, 3: 0.75}, "A missed lesion scores .75: true negatives got in."),
             Wrong({0: 0.7143, 2: 0.5}, "Smoothing is for gradients, not for a score."),
             Wrong(
-                {0: 0.6667, 3: NAN},
+                {0: 0.6667, 3: NAN, 5: 0.4},
                 "A false alarm is not undefined: that is how it left MONAI's mean.",
             ),
-            Wrong({0: 0.6667, 4: 0}, "The formula says 0/0; the policy comes later, once."),
-            Wrong({0: 0.6667, 4: 1}, "The formula says 0/0; the policy comes later, once."),
+            Wrong({0: 0.6667, 4: 0, 5: 0.4}, "The formula says 0/0; the policy comes later, once."),
+            Wrong({0: 0.6667, 4: 1, 5: 0.4}, "The formula says 0/0; the policy comes later, once."),
+            Wrong({0: 0.6667, 5: 0.25}, "That is precision: what was missed must count as well."),
+            Wrong({0: 0.6667, 5: 1}, "That is sensitivity: what was invented must count as well."),
         ),
     ),
     "02-2": Exercise(
@@ -125,6 +127,7 @@ EXERCISES = {
             (0.800, 0.843, 3),
             (1, 1, 2),
             (0.60, 0.80, 2),
+            (0.92, 0.95, 2),
         ),
         hints=(
             "One pair of counts obeys Dice = 2I / (1 + I). What would each printed number allow?",
@@ -142,6 +145,10 @@ EXERCISES = {
                 "The mean of a concave function is below it: a bound is not the identity.",
             ),
             Wrong({0: 1, 4: 0, 6: 1}, "Intervals have two ends: Dice can also be too large for I."),
+            Wrong(
+                {0: 1, 1: 0, 2: 1, 3: 0, 6: 0, 7: 1},
+                "One width does not fit all: the formula is bent. Send both ends of I through it.",
+            ),
         ),
     ),
     "02-4": Exercise(
@@ -154,6 +161,7 @@ EXERCISES = {
             (np.ones_like(THREE), THREE),
             (mask("100", "000", "000"), CORNERS),
             (TWO_TOUCHES, BAR),
+            (mask("1000"), mask("1111")),
         ),
         hints=(
             "Label first: labels, number = scipy.ndimage.label(target).",
@@ -169,7 +177,7 @@ EXERCISES = {
             Wrong({0: 1, 1: 1}, "One hit is not all hits: label first."),
             Wrong({0: 0.5, 5: 1}, "Pixels that touch at a corner are two lesions: 4-connected."),
             Wrong({0: 0.5, 6: 2}, "One lesion that is touched in two places is found once."),
-            Wrong({0: 0.5, 6: 0}, "Touched is found: one common pixel is enough."),
+            Wrong({0: 0.5, 7: 0}, "Touched is found: one common pixel is enough."),
         ),
     ),
 }

@@ -54,7 +54,7 @@ began = time.perf_counter()
 
 # %% [markdown]
 # **How to work.** Click a cell and press Shift+Enter: it runs, and the next is chosen.
-# Run them from top to bottom. Where a cell says `guess = None`, put your guess in
+# Run them from top to bottom. Where a line ends in `= None`, put your guess in its place
 # *before* you run on: a wrong guess teaches more than an answer that was read.
 #
 # **Your machine.** The profile sets how long things run: `smoke` (seconds, for tests),
@@ -163,12 +163,12 @@ figures.show(
 # %% [markdown]
 # That is all a segmentation network gives you: a **probability map**. It becomes a mask
 # when somebody chooses a **threshold**: the probability above which a pixel counts as
-# foreground, the object you look for. Where p is near the threshold, a small step of it
-# changes the mask.
+# foreground, the object you look for. Where p is near the threshold, a small change of
+# the threshold changes the mask.
 
 # %% [markdown] tags=["predict"]
-# **P1.** You raise the threshold. The mask (a) grows, (b) shrinks or stays, (c) gets
-# sharper?
+# **P1.** You raise the threshold. The area of the mask (a) grows or stays, (b) shrinks or
+# stays, (c) stays, with a sharper border?
 
 # %% tags=["predict"]
 guess_1 = None
@@ -246,7 +246,7 @@ guess("the share of nucleus pixels", my_share, answer=share)
 #
 # Below, your mask beside the reference. Three marks: agreed, **missed** (only in the
 # reference) and **extra** (only in the net's mask). Before you blame the net, look at the
-# image: sometimes the *reference* skipped a nucleus. It is one person's drawing.
+# image: sometimes the *reference* skipped a nucleus. It was drawn by a person, too.
 
 # %% tags=["figure"]
 mask = probability > 0.5
@@ -265,8 +265,8 @@ figures.show(
 # itself was trained with another number, the loss. It fell like this:
 
 # %% [markdown] tags=["predict"]
-# **P2.** Say that the loss has halved. So twice as many pixels are right. (a) Yes,
-# (b) that cannot be said?
+# **P2.** Say that the loss has halved. The number of right pixels (a) has doubled, (b)
+# has risen, nobody knows by how much, (c) has risen or fallen, nobody knows which?
 
 # %% tags=["predict"]
 guess_2 = None
@@ -287,12 +287,16 @@ figures.show(
 guess(
     "P2",
     guess_2,
-    answer="b",
+    answer="c",
     a="the loss taken for a score. It adds two terms, and "
     "neither of them counts pixels.",
+    b="they often go together, but nothing ties one to the other.",
 )
 
 # %% [markdown]
+# A pixel of the object that goes from .51 to .99 lowers the loss and changes no mask. One
+# that goes from .51 to .49 hardly moves the loss, and is now missed.
+#
 # ## 5. Which is better?
 #
 # Now without a net. Nine nuclei, and three masks that somebody might hand you:

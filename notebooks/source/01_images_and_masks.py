@@ -204,9 +204,9 @@ print(f"masks fall into {pieces:,} pieces")
 # Nets want images of one size. The image is averaged down. And the mask? In a heart mask
 # label 1 is the right chamber (RV), 2 the muscle, 3 the left chamber (LV).
 #
-# **P1.** You resize a mask with the labels 0, 1, 2 bilinearly and round. Between the
-# labels 0 and 2 a row of label 1 appears. That is (a) harmless, (b) a ring of a class
-# that is not there, (c) impossible: values are chosen from the input?
+# **P1.** You resize a mask that holds only the labels 0 and 2, bilinearly, and round. The
+# result holds (a) 0 and 2, chosen from the input, (b) 0, 1 and 2, and each 1 is an error,
+# (c) 0, 1 and 2, and each 1 is right, as it lies halfway?
 
 # %% tags=["predict"]
 guess_1 = None  # "a", "b" or "c"
@@ -216,9 +216,9 @@ two = torch.tensor([[0.0, 2.0], [0.0, 2.0]])[None, None]
 wider = F.interpolate(two, size=(2, 5), mode="bilinear").round().int()
 print(wider[0, 0].tolist())
 guess("P1", guess_1, answer="b",
-      a="labels taken for intensities: halfway between background and muscle "
-      "is not the right chamber.",
-      c="interpolation taken for selection: bilinear computes a mean.")
+      a="interpolation taken for selection: bilinear computes a mean.",
+      c="labels taken for intensities: halfway between background and muscle "
+      "is not the right chamber.")
 
 # %% [markdown]
 # Labels are names, not amounts: nothing lies halfway between two of them.
@@ -457,8 +457,8 @@ records.record("groups_nuclei", len(sizes), n=len(table))
 # not linked: 268 is the most that may count as independent, not a proof that they are.
 #
 # **P2.** You have ten slices of one patient. Nine are in training, one is in the test
-# set. Its score is (a) unbiased: the slices differ, (b) likely too good for a new
-# patient, (c) too low: the net over-fits?
+# set. For what a new patient will get, its score is most likely (a) about right: the
+# slices differ, (b) too good: the slices are alike, (c) too low: the net over-fits?
 
 # %% tags=["predict"]
 guess_2 = None
@@ -627,10 +627,11 @@ records.record("siblings_difference", found["difference"], n=len(pairs),
 # group is right either way: with siblings in training, the score answers a question that
 # nobody in a clinic asks: "how good on a field that you have partly seen?"
 #
-# Two papers of this course. PL-Net names an 80/20 split at random for these nuclei
-# images, and also five folds, with no word on fields. REUnet splits 60:20:20 at random
-# (section 4.2); its DUKE part has 700 images (Table 1) of 30 annotated patients. Leakage
-# is possible in both. How large it was is not known.
+# Two papers of this course. PL-Net trains on 80 % of these nuclei images, tests on 20 %
+# and speaks of five cross-validation experiments; how the images were drawn, and whether
+# fields were kept whole, it does not say. REUnet splits 60:20:20 at random (section 4.2);
+# its DUKE part has 700 images (Table 1), and 30 patients were annotated (section 4.1).
+# Leakage is possible in both. How large it was is not known.
 #
 # ## 7. Twins, names, and nothing at all
 #
@@ -673,7 +674,7 @@ for name, groups in (("nuclei", table.group), ("BUSI", busi.group)):
 # And the normal images? Their masks are all empty: nothing is there.
 #
 # **P3.** A healthy scan has an empty mask. In the test set you (a) drop it: there is
-# nothing to compare, (b) keep it and report it apart, (c) give it Dice 1 and forget it?
+# nothing to compare, (b) keep it and report it apart, (c) give it Dice 1 in the mean?
 
 # %% tags=["predict"]
 guess_3 = None
@@ -688,7 +689,8 @@ guess("P3", guess_3, answer="b",
 # Healthy images belong in the test set; their score is the false-alarm rate, reported
 # apart. How many there are is a matter of **prevalence**, the share that has it: of
 # patients, of lesions and of pixels are three numbers. In BUSI about five of six images
-# show a lesion; in a screening room far fewer do.
+# show a lesion; in **screening**, where people without complaints are examined, far fewer
+# do.
 #
 # ## 8. Pairs: what moves the image moves the mask
 #

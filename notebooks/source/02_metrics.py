@@ -59,9 +59,9 @@ run = records.start(
 # %% [markdown]
 # ## 1 A number that praises doing nothing
 #
-# Take an image of 100 by 100 pixels with one lesion of 10 by 10: a *lesion* is a piece of
-# tissue that looks diseased. Its *prevalence* among pixels is 1 %. A lazy program answers
-# "nothing anywhere". Guess first: what share of the pixels does it get right?
+# Take an image of 100 by 100 pixels with one lesion of 10 by 10: its *prevalence* among
+# the pixels is 1 %. A lazy program answers "nothing anywhere". Guess first: what share of
+# the pixels does it get right?
 #
 # Every pixel falls into one of four boxes. *True positive* (TP): marked and in the
 # reference mask. *False positive* (FP): marked, not in the reference. *False negative*
@@ -96,7 +96,7 @@ print(f"Dice         {metrics.dice(nothing, lesion):.2f}")
 # - IoU = TP / (TP + FP + FN)
 #
 # **P1.** A healthy patient: the reference mask is empty, and your mask is empty, too.
-# What is Dice? (a) 0; (b) 1; (c) 0/0: the formula gives no answer, a rule must be stated.
+# What does the formula of Dice give? (a) 0; (b) 1; (c) 0/0.
 
 # %% tags=["predict"]
 my_guess = None
@@ -407,8 +407,9 @@ case_plot(table, "Three summaries of one set: which one would you print?",
 # averaging away, if you allow for rounding: a printed .88 stands for .875 to .885.
 #
 # **Exercise 02-3.** Could a printed pair of IoU and Dice be pooled? True means *could
-# be*. False means that means were taken over something. Then look at rows of two papers
-# that this course rebuilds, and at two pairs of our own: which ones are pooled?
+# be*. False means that means were taken over something (or that a number is misprinted).
+# Then look at rows of two papers that this course rebuilds, and at two pairs of our own:
+# which ones are pooled?
 
 # %% tags=["exercise", "ex-02-3"]
 def could_be_pooled(iou, dice, decimals):
@@ -641,15 +642,18 @@ figures.slider(
 # The *ROC curve* shows sensitivity against 1 - specificity for all thresholds; *AUC* is
 # the area under it: how often a lesion pixel gets a higher score than a background pixel.
 #
-# **P3.** A net reaches a pixel AUC of .995 on a set in which 1 % of the pixels are
-# lesion. That means (a) Dice near .99; (b) little about Dice.
+# **P3.** A net has a pixel AUC of .995. 1 % of the pixels are lesion; at your threshold
+# it marks 90 % of those and 1 % of the background. Its Dice is about (a) .99; (b) .90;
+# (c) .62.
 
 # %% tags=["predict"]
 my_guess = None
 
 # %% tags=["nbval-check-output"]
-guess("P3", my_guess, answer="b",
-      a="one good number implies another, it seems; the background fills AUC.")
+guess("P3", my_guess, answer="c",
+      a="AUC taken for Dice; the background, which is easy, fills AUC.",
+      b="sensitivity taken for Dice: 1 % of the background is as many pixels "
+      "as the whole lesion.")
 threshold = stats.norm.ppf(0.99)  # specificity .99
 separation = threshold + stats.norm.ppf(0.90)  # and sensitivity .90
 
@@ -717,15 +721,16 @@ figures.show(fig, alt, "Computed from two normal curves. Dot: threshold used.")
 # And: model A is the one you saw, on the lesions that it found. Model B is the same, but
 # it misses the three cases with the worst borders completely. Surely B is worse.
 #
-# **P4.** Can the mean HD95 of B be better than that of A? (a) impossible: B made more
-# errors; (b) possible.
+# **P4.** Take the mean of HD95 over the lesions that each model found. That of B is
+# (a) larger than that of A; (b) equal; (c) smaller.
 
 # %% tags=["predict"]
 my_guess = None
 
 # %%
-guess("P4", my_guess, answer="b",
-      a="a mean over survivors was trusted: what is missed leaves the mean.")
+guess("P4", my_guess, answer="c",
+      a="B made more errors, but what is missed leaves this mean.",
+      b="what is missed leaves this mean, and these were the largest values.")
 hit = table["case"] == "ok"
 worst = table["hd95"].where(hit).nlargest(3).index
 less = [np.zeros_like(pred) if i in worst else pred

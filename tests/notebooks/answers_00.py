@@ -15,12 +15,21 @@ def one_label(mask):
     return (mask == 1).mean()
 
 
+def always_square(mask):
+    return (mask > 0).sum() / len(mask) ** 2
+
+
 def other(mask):
     return np.count_nonzero(mask) / mask.size
 
 
 WRONG = {
-    "00-1": [(plain_mean, "np.unique"), (count, "number of pixels"), (one_label, "255 and 2")],
+    "00-1": [
+        (plain_mean, "np.unique"),
+        (count, "number of pixels"),
+        (one_label, "255 and 2"),
+        (always_square, "need not be square"),
+    ],
     "00-2": [
         ("ABC", "none is lost"),
         ("A", "worst Dice"),
@@ -29,4 +38,4 @@ WRONG = {
     ],
 }
 OTHER_STYLE = {"00-1": other, "00-2": "c and b".replace("and", "")}
-GOLDEN = {"00-1": [0.25, 0.5, 0, 0.5]}
+GOLDEN = {"00-1": [0.25, 0.5, 0, 0.5, 0.2]}

@@ -61,6 +61,10 @@ def row_by_row(x):
     return torch.where(spread == 0, 0, (x - mean) / spread)
 
 
+def small_number_below(x):
+    return (x - x.mean()) / (x.std(correction=0) + 1e-8)
+
+
 def in_numpy(x):
     centred = x.numpy() - x.numpy().mean()
     root = math.sqrt((centred**2).mean())
@@ -157,6 +161,7 @@ WRONG = {
         (undefined_for_air, "image of air"),
         (stretched, "mean must be 0"),
         (row_by_row, "whole image"),
+        (small_number_below, "tiny / tiny"),
     ],
     "01-3": [
         (cut_at_count, "both sides"),

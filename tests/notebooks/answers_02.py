@@ -36,6 +36,14 @@ def empty_is_one(pred, target):
     return ratio(2 * (pred & target).sum(), pred.sum() + target.sum(), 1.0)
 
 
+def precision(pred, target):
+    return ratio((pred & target).sum(), pred.sum())
+
+
+def sensitivity(pred, target):
+    return ratio((pred & target).sum(), target.sum())
+
+
 def dice_with_a_loop(pred, target):
     tp = fp = fn = 0
     for p, y in zip(pred.ravel().tolist(), target.ravel().tolist(), strict=True):
@@ -98,6 +106,10 @@ def lower_end_only(iou, dice, decimals):
     return 2 * (iou - half) / (1 + iou - half) <= dice + half
 
 
+def fixed_tolerance(iou, dice, decimals):
+    return abs(2 * iou / (1 + iou) - dice) < 10**-decimals
+
+
 def only_a_bound(iou, dice, decimals):
     return dice <= 2 * iou / (1 + iou)
 
@@ -107,10 +119,6 @@ def from_dice_to_iou(iou, dice, decimals):
     ends = np.array([dice - half, dice + half])
     low, high = ends / (2 - ends)
     return bool(max(low, iou - half) <= min(high, iou + half))
-
-
-def pixel_recall(pred, target):
-    return ratio((pred & target).sum(), target.sum())
 
 
 def ratio_of_counts(pred, target):
@@ -140,6 +148,11 @@ def fully_covered(pred, target):
     return ratio(sum(pred[labels == k].all() for k in range(1, number + 1)), number)
 
 
+def half_covered(pred, target):
+    labels, number = ndimage.label(target)
+    return ratio(sum(pred[labels == k].mean() >= 0.5 for k in range(1, number + 1)), number)
+
+
 def by_unique_labels(pred, target):
     labels, number = ndimage.label(target)
     return ratio(len(set(labels[pred].tolist()) - {0}), number)
@@ -153,6 +166,8 @@ WRONG = {
         (false_alarm_is_undefined, "MONAI"),
         (empty_is_zero, "policy comes later"),
         (empty_is_one, "policy comes later"),
+        (precision, "what was missed"),
+        (sensitivity, "what was invented"),
     ],
     "02-2": [
         (largest, "percentile first"),
@@ -166,15 +181,17 @@ WRONG = {
         (only_iou_rounded, "two intervals must meet"),
         (only_a_bound, "concave"),
         (lower_end_only, "two ends"),
+        (fixed_tolerance, "bent"),
     ],
     "02-4": [
-        (pixel_recall, "one vote"),
+        (sensitivity, "one vote"),
         (ratio_of_counts, "which were hit"),
         (lesion_precision, "reference's lesions"),
         (any_hit, "label first"),
         (eight_connected, "4-connected"),
         (pieces_of_the_overlap, "found once"),
         (fully_covered, "one common pixel"),
+        (half_covered, "one common pixel"),
     ],
 }
 OTHER_STYLE = {
@@ -186,6 +203,6 @@ OTHER_STYLE = {
 GOLDEN = {
     "02-1": [2 / 3, 1.0, 0.0, 0.0, NAN, 0.4],
     "02-2": [3.4, 5.5, 3.0, INF, NAN, 0.0, INF],
-    "02-3": [True, False, True, False, False, True, False],
-    "02-4": [0.5, 2 / 3, 0.0, NAN, 1.0, 0.5, 1.0],
+    "02-3": [True, False, True, False, False, True, False, False],
+    "02-4": [0.5, 2 / 3, 0.0, NAN, 1.0, 0.5, 1.0, 1.0],
 }
