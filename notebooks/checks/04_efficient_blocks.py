@@ -8,6 +8,7 @@ from course_lib.teaching import Exercise, Wrong
 
 # Two images of two channels, 1 x 2 px, and the matrices of the worked example.
 A, B = [[[1, 3]], [[0, 0]]], [[[-2, -2]], [[4, 0]]]
+C = [[[1, 3, 2]], [[1, -1, 0]]]  # its second channel has the mean 0 and is not empty
 W1, W2 = torch.tensor([[1, 0.5]]), torch.tensor([[1.0], [-1.0]])
 
 
@@ -74,6 +75,7 @@ EXERCISES = {
             (torch.tensor([A, B]).float(), W1, W2),
             (torch.tensor([A]).float(), W1, W2),
             (torch.zeros(1, 2, 1, 1), W1, W2),
+            (torch.tensor([C]).float(), W1, W2),
         ),
         hints=(
             "Squeeze: the mean over height and width, axes 2 and 3; (N, C) is left.",
@@ -104,10 +106,18 @@ EXERCISES = {
                 "There is a ReLU between the two matrices.",
             ),
             Wrong(
-                {1: [[[[0.9820, 2.9460]], [[0, 0]]]]},
+                {3: [[[[0.9820, 2.9460, 1.9640]], [[0.0180, -0.0180, 0]]]]},
                 "Channels do not compete: each has its own sigmoid, no softmax.",
             ),
             Wrong({1: [[[[2, 6]], [[0, 0]]]]}, "A weight above 1: apply the sigmoid at the end."),
+            Wrong(
+                {3: [[[[0.8808, 2.6424, 1.7616]], [[0.5, -0.5, 0]]]]},
+                "No weight falls below .5: there is a ReLU between the matrices, none at the end.",
+            ),
+            Wrong(
+                {3: [[[[0.9975, 2.9926, 1.9951]], [[0.0025, -0.0025, 0]]]]},
+                "You took the sum over the pixels: squeeze is their mean.",
+            ),
             Wrong(
                 {1: [[[[1.8808, 3.8808]], [[0.1192, 0.1192]]]]},
                 "You added the weights: to excite is to multiply.",

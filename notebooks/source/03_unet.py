@@ -174,7 +174,8 @@ figures.show(
 # ## 2. Count before you build
 #
 # The classic net has 64 channels on its first level, then 128, 256, 512, and 1,024 at
-# the bottom. Each level holds two 3 x 3 convolutions with bias. On the way up a 2 x 2
+# the bottom. Each level holds two 3 x 3 convolutions with bias (padded here, so that the
+# sides stay; in the paper of 2015 each cuts a pixel off all round). On the way up a 2 x 2
 # **transposed convolution** doubles the sides and halves the channels; concatenation
 # with the skip doubles the channels again; two convolutions follow. A 1 x 1 convolution,
 # the head, turns 64 channels into **logits**: numbers from minus to plus infinity, one a
@@ -184,10 +185,10 @@ figures.show(
 
 # %% [markdown] tags=["predict"]
 # **P1.** You halve all widths (64 becomes 32). The 31.03 million parameters become
-# (a) 15.5 million, (b) 7.76 million, (c) 3.9 million?
+# (a) 15.52 million, (b) 7.76 million, (c) 3.88 million?
 #
 # **P2.** You add one more level below, with twice the channels again. The parameters
-# (a) grow by 20 %, (b) grow four times, (c) stay: pooling has no weights?
+# (a) grow by a fifth, (b) become four times as many, (c) stay: pooling has no weights?
 
 # %% tags=["predict"]
 guess_1 = None  # "a", "b" or "c"
@@ -428,7 +429,11 @@ figures.show(
 
 # %% tags=["exercise", "ex-03-3"]
 def dice_loss(logits, target, smooth=1.0):
-    """Soft Dice loss of logits (N, 1, H, W): per image, then the mean."""
+    """Soft Dice loss of logits (N, 1, H, W): per image, then the mean.
+
+    Returns a tensor of one number, with its gradient (no .item(), no NumPy).
+    Logits of -20 everywhere and an empty target give 0.
+    """
     ### BEGIN SOLUTION
     probs = torch.sigmoid(logits)
     both = (probs * target).sum((1, 2, 3))
@@ -447,8 +452,8 @@ dice_loss = check("03-3", dice_loss)
 
 # %% [markdown] tags=["predict"]
 # **P3.** One of the curves below is flat from the first step, and that net's mask is all
-# ones. What is wrong with it? (a) the learning rate, (b) softmax over a single channel,
-# (c) too few images?
+# ones. What is wrong with it? (a) a learning rate of .01, (b) a softmax over one channel,
+# (c) four images instead of all?
 
 # %% tags=["predict"]
 guess_3 = None
@@ -608,8 +613,8 @@ figures.show(
 # must be the **group**: patient, slide, field.
 
 # %% [markdown] tags=["predict"]
-# **P4.** You have 200 slices of 20 patients. Drawn by patient, the interval is (a) equal,
-# (b) usually wider, (c) narrower than drawn by slice?
+# **P4.** You have 200 slices of 20 patients. Beside one drawn by slice, an interval drawn
+# by patient is usually (a) equal, (b) wider, (c) narrower?
 
 # %% tags=["predict"]
 guess_4 = None
@@ -625,7 +630,8 @@ def cluster_bootstrap(scores, groups, draws):
 
     scores and groups: one entry an image; a draw: a list of group numbers,
     where group number k is sorted(set(groups))[k].
-    Images keep their weight: a big group counts more.
+    Images keep their weight: a big group counts more. Scores .9, .7, .5 of
+    groups "abc" with draws [[0, 0, 1], [2, 2, 0]] give (.6383, .8283).
     """
     ### BEGIN SOLUTION
     names = sorted(set(groups))

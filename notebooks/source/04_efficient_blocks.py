@@ -78,10 +78,10 @@ def macs(net, *shapes):
 # A **depthwise-separable** convolution does one after the other. First each channel gets
 # one kernel of its own (*depthwise*), then a 1 x 1 convolution mixes (*pointwise*):
 #
-# $$u_i(p) = \sum_q d_i(q)\, x_i(p + q), \qquad y_o(p) = \sum_i m_{oi}\, u_i(p)$$
+# $$u_i(p) = \sum_q \kappa_i(q)\, x_i(p + q), \qquad y_o(p) = \sum_i m_{oi}\, u_i(p)$$
 #
 # Put the left equation into the right one: it is a 3 x 3 convolution whose kernels are
-# products, $w_{oi}(q) = m_{oi}\, d_i(q)$. All outputs share one shape of kernel for
+# products, $w_{oi}(q) = m_{oi}\, \kappa_i(q)$. All outputs share one shape of kernel for
 # channel $i$. That is what you give up.
 
 # %% tags=["nbval-check-output"]
@@ -101,7 +101,7 @@ def standard(c_in, c_out, k=3):
 
 cheap, full = separable(8, 12), standard(8, 12)
 depthwise, pointwise = cheap[0].weight, cheap[1].weight
-full.weight.data = pointwise * depthwise[:, 0]  # w_oi(q) = m_oi d_i(q)
+full.weight.data = pointwise * depthwise[:, 0]  # kernels are products
 x = torch.randn(2, 8, 20, 20)
 apart = (full(x) - cheap(x)).abs().max().item()
 print(f"largest difference of the two outputs below 1e-5: {apart < 1e-5}")
@@ -173,8 +173,8 @@ figures.show(
 )
 
 # %% [markdown]
-# A saving is a formula with a range. SiGREnet says "up to 8×" (its list of
-# contributions): that is the saving at 72 channels, and wider layers save more, never 9.
+# A saving is a formula with a range. SiGREnet says "up to 8×" for its convolutions
+# (section II-D): that is the saving at 72 channels, and wider layers save more, never 9.
 # Below 2 channels, or with one channel out, the cheap form is *dearer* (0.9).
 
 # %% [markdown]
@@ -186,16 +186,18 @@ figures.show(
 # (a ReLU on few channels would destroy what it sets to zero):
 #
 # $$f_1(x) = \mathrm{ReLU}(\mathrm{BN}(W_1 x)), \quad
-# f_2(u) = W_2\, \mathrm{ReLU}(\mathrm{BN}(d * u))$$
+# f_2(u) = W_2\, \mathrm{ReLU}(\mathrm{BN}(\kappa * u))$$
 #
-# (BN is batch normalisation.) How wide is $d$? REUnet's answer is its equations 1 to 3:
+# (BN is batch normalisation; $\kappa *$ is the depthwise step.) How wide is $d$? REUnet's
+# answer is its equations 1 to 3:
 #
 # $$\mu = C_i \cdot \eta \cdot w, \quad
 # v = \max(8, \lfloor \mu + 8/2 \rfloor / 8^2), \quad
 # d = v \text{ if } v \ge 0.9 \mu, \text{ else } v + 8$$
 #
-# $\eta$ is the expansion, $w$ a width coefficient. The text says that $d$ is a multiple
-# of the divisor 8.
+# $\eta$ is the expansion, $w$ a width coefficient, 8 the "divisor". What that is for, the
+# paper does not say. In EfficientNet, which it cites here, it makes every width a
+# multiple of 8.
 #
 # **Exercise 04-2.** Here are equations 2 and 3 as printed. Run them for some $\mu$: can
 # they be meant? Find the mistake and repair it. Example: 27 becomes 32, as 24 is less
@@ -230,9 +232,7 @@ for mu in (64, 512, 6144):
 # a formula that you ran is one that you know.
 #
 # Now the cost elsewhere. Training keeps every map that the backward pass will need again:
-# the **activations**. Count them. Each ReLU keeps its output, and each normalisation its
-# input: four maps of $d$ channels inside. So the block keeps $C + 4d$ maps of H x W
-# numbers with 4 bytes each.
+# the **activations**.
 
 # %% [markdown] tags=["predict"]
 # **P2.** You double the expansion from 6 to 12. The activations inside the block (a)
@@ -240,6 +240,11 @@ for mu in (64, 512, 6144):
 
 # %% tags=["predict"]
 guess_2 = None
+
+# %% [markdown]
+# Now count them. Each ReLU keeps its output, and each normalisation its input: four maps
+# of $d$ channels inside. So the block keeps $C + 4d$ maps of H x W numbers with 4 bytes
+# each.
 
 # %%
 class InvertedBottleneck(nn.Module):
@@ -303,9 +308,8 @@ guess("P2", guess_2, answer="b",
 # Memory moves the other way. The weights of such a block are few, but each image that you
 # train on leaves its wide maps behind, until the backward pass has used them. This is for
 # one image and one block; REUnet has 55 such blocks and trains on batches of four.
-
-# %% [markdown]
-# ## 3. Squeeze-excite: one number a channel and image
+#
+# ## 3. Squeeze-excite: the whole image has a say
 #
 # A convolution sees a few pixels. **Squeeze-excite** lets the whole image have a say: the
 # mean of every channel (*squeeze*), two small matrices, and out comes one weight from 0
@@ -339,8 +343,8 @@ def squeeze_excite(x, w1, w2):
 squeeze_excite = check("04-3", squeeze_excite)
 
 # %% [markdown] tags=["predict"]
-# **P3.** A batch holds a normal image and a much brighter one. The weights of
-# squeeze-excite are (a) its own for each image, (b) shared by the batch?
+# **P3.** You put a much brighter image into a batch, beside a normal one. The weights of
+# the normal one (a) stay, (b) move towards those of the bright one?
 
 # %% tags=["predict"]
 guess_3 = None
@@ -566,7 +570,8 @@ def cost_view(expansion=6, kernel=3, ratio=2):
         parts,
         xlabel="parameters",
         title=f"Expansion {expansion}, k {kernel}, ratio {ratio}: "
-        f"{sum(parts.values()):,}; {work / 1e6:.0f} MMAC; {kept:.1f} MB",
+        f"{sum(parts.values()):,} parameters, {work / 1e6:.0f} MMAC, "
+        f"{kept:.1f} MB",
     )
 
 
@@ -840,7 +845,7 @@ for c, _, less, faster in rows[:2]:
     bars[f"time, {c} channels"] = faster
 x = torch.randn(1, 64, 64, 64)
 kept = kept_mb(standard(64, 64), x) / kept_mb(separable(64, 64), x)
-bars["activations kept"] = kept
+bars["activations kept, 64 channels"] = kept
 figures.show(
     *drawing.bars(
         bars,
@@ -866,7 +871,7 @@ figures.show(
 # Read such ratios as rough ones. The size of the map, the number of threads, even whether
 # the process may keep freed memory changes them: the same pair of 64 channels came out at
 # 1.7 and at 3.6 on one machine when only that was changed, and once, when the machine was
-# busy, at 9.4. The ratio at 16 channels stayed at 1.3 to 1.4. Notebook 13 measures what a
+# busy, at 9.4. The ratio at 16 channels stayed at 1.2 to 1.5. Notebook 13 measures what a
 # machine waits for. And the activations *grow*: one more map is kept.
 #
 # So a **latency**, the time of one image, means nothing without its label: machine,

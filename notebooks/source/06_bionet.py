@@ -18,9 +18,9 @@
 # It promises something for nothing. Here you find out what it costs, and where.
 
 # %% [markdown] tags=["goals"]
-# **Why.** "No additional parameters" is true of such a net, and it is one of the most
-# misread sentences of the field. PL-Net (07), GREnet and SiGREnet (08, 09) all repeat
-# layers, so look once, closely, at the simplest of them.
+# **Why.** "Without introducing any additional parameters", PL-Net's paper says of such a
+# net (section 2). It is a sentence that is easily misread. PL-Net (07), GREnet and
+# SiGREnet (08, 09) all repeat layers, so look once, closely, at the simplest of them.
 #
 # After this notebook you can
 # - write the loop that makes a U-Net recurrent (exercise 06-1);
@@ -193,15 +193,15 @@ figures.show(
 #
 # All passes share their convolutions. Before you look at numbers, commit yourself.
 #
-# **P1.** With t = 3 passes in place of 1 the net has (a) three times the parameters, (b)
-# 0.13 % more, (c) exactly as many.
+# **P1.** With t = 3 passes in place of 1 the net has (a) 200 % more parameters, (b)
+# 0.13 % more, (c) 0 % more.
 #
-# **P2.** Its multiply-adds (MAC, notebook 03) are (a) the same, (b) 2.4 times as many,
-# (c) three times as many.
+# **P2.** Its multiply-adds (MAC, notebook 03) are those of one pass times (a) 1.0, (b)
+# 2.4, (c) 3.0.
 
 # %% [markdown] tags=["predict"]
-# Write down both answers. For P1, think of a layer that *cannot* be shared: what does a
-# batch normalisation store, and would it be the same number in pass 1 and in pass 3?
+# Write down both answers. For P1, go through the kinds of layers that a U-Net has (03):
+# could any of them hold numbers that fit one pass and not the other?
 
 # %% tags=["predict"]
 guess_1 = None  # "a", "b" or "c"
@@ -298,7 +298,7 @@ figures.show(
 
 # %% [markdown]
 # So "no additional parameters" is true to 0.13 %, and it is a statement about *storage*.
-# The work of t = 3 is 2.4 times that of t = 1, and training keeps almost twice as many
+# The work of t = 3 is 2.4 times that of t = 1, and training keeps 1.8 times as many
 # maps. A fair rival of three passes would be a net of one pass with 2.4 times the work:
 # wider, deeper, or trained longer.
 #
@@ -467,7 +467,7 @@ figures.show(
         [val.images[median], *three, probability],
         names=["image", "pass 1", "pass 2", "pass 3", "probability"],
         kinds=["image", "amount", "amount", "amount", "share"],
-        bars={"amount": "mean of |value|"},
+        bars={"amount": "mean of |value|", "share": "probability"},
         target=mask,
         title="The decoder's last map, three times: what changes?",
     ),

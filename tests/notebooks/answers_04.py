@@ -73,6 +73,14 @@ def with_softmax(x, w1, w2):
     return excite(x, w1, w2, end=lambda z: z.softmax(1))
 
 
+def relu_at_the_end(x, w1, w2):
+    return excite(x, w1, w2, end=lambda z: torch.relu(z).sigmoid())
+
+
+def sum_of_the_pixels(x, w1, w2):
+    return excite(x, w1, w2, squeeze=lambda x: x.sum((2, 3)))
+
+
 def no_sigmoid(x, w1, w2):
     return excite(x, w1, w2, end=lambda z: z)
 
@@ -144,6 +152,8 @@ WRONG = {
         (no_relu, "ReLU"),
         (with_softmax, "do not compete"),
         (no_sigmoid, "above 1"),
+        (relu_at_the_end, "none at the end"),
+        (sum_of_the_pixels, "is their mean"),
         (added, "multiply"),
     ],
     "04-4": [
@@ -169,6 +179,7 @@ GOLDEN = {
         [[[[0.8808, 2.6424]], [[0, 0]]], [[[-1, -1]], [[2, 0]]]],
         [[[[0.8808, 2.6424]], [[0, 0]]]],
         [[[[0]], [[0]]]],
+        [[[[0.8808, 2.6424, 1.7616]], [[0.1192, -0.1192, 0]]]],
     ],
     "04-4": [6016, 27_792, 44_256, 100_912, 3_820_800],
 }
