@@ -12,6 +12,7 @@ from course_lib.drawing.maps import gradient_square, maps, steps
 from course_lib.drawing.overlays import gallery, outlines, overlay
 from course_lib.drawing.scores import cases, difficulty_curve, roc_and_pr, runs
 from course_lib.drawing.specimens import modalities, readers, tile_family
+from course_lib.drawing.volumes import volume_slice
 
 __all__ = [
     "architecture",
@@ -36,4 +37,5 @@ __all__ = [
     "steps",
     "tile_family",
     "trend",
+    "volume_slice",
 ]

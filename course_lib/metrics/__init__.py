@@ -31,6 +31,7 @@ from course_lib.metrics.summary import (
     summarise,
 )
 from course_lib.metrics.table import evaluate_cases
+from course_lib.metrics.volumes import evaluate_volumes
 
 __all__ = [
     "Counts",
@@ -48,6 +49,7 @@ __all__ = [
     "counts",
     "dice",
     "evaluate_cases",
+    "evaluate_volumes",
     "fill_empty",
     "hausdorff",
     "hd95",

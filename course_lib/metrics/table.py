@@ -69,7 +69,7 @@ def _row(
     number = overlap.count_pixels(pred, target)
     lists = distances.distance_lists(pred, target, spacing)
     return {
-        "case": _case(number),
+        "case": case_of(number),
         **number._asdict(),
         **overlap.scores(number),
         "lesion_recall": overlap.touched_lesions(pred, target),
@@ -79,7 +79,8 @@ def _row(
     }
 
 
-def _case(number: overlap.Counts) -> str:
+def case_of(number: overlap.Counts) -> str:
+    """Return ok, both_empty, pred_empty or target_empty."""
     pred_empty, target_empty = number.tp + number.fp == 0, number.tp + number.fn == 0
     if pred_empty and target_empty:
         return "both_empty"

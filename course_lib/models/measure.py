@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import time
 from collections.abc import Iterator, Mapping, Sequence
 
 import torch
@@ -81,6 +82,34 @@ def receptive_field(
         field += (kernel - 1) * jump
         jump *= stride
     return field
+
+
+def seconds_in_turns(
+    nets: Mapping[str, nn.Module], x: Tensor, rounds: int
+) -> dict[str, list[float]]:
+    """Time the forward passes of nets that take turns on one thread, without gradients.
+
+    Args:
+        nets: name to net, each in the mode in which it is to be timed.
+        x: input of all nets, such as ``(1, C, H, W)``.
+        rounds: turns that count; one before them does not, for the first pass is slower.
+
+    Returns:
+        Name to wall seconds of every round.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in nets}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.inference_mode():
+            for _ in range(rounds + 1):
+                for name, net in nets.items():
+                    begun = time.perf_counter()
+                    net(x)
+                    seconds[name].append(time.perf_counter() - begun)
+    finally:
+        torch.set_num_threads(threads)
+    return {name: times[1:] for name, times in seconds.items()}
 
 
 def unreached_parameters(net: nn.Module, x: Tensor) -> list[str]:

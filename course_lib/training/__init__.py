@@ -6,10 +6,11 @@
 
 from course_lib.training.checkpoint import load_best
 from course_lib.training.dry_run import DryRun
-from course_lib.training.evaluate import evaluate, predict
+from course_lib.training.evaluate import evaluate, predict, predict_labels
 from course_lib.training.fit import fit
 from course_lib.training.history import History
 from course_lib.training.hybrid import HybridStep
+from course_lib.training.noted import Noted
 from course_lib.training.progressive import EPL, external_progressive
 from course_lib.training.protocol import LOSSES, PROTOCOLS, Protocol
 from course_lib.training.seeding import Sampler, UniformSampler, deterministic, seed_of
@@ -22,6 +23,7 @@ __all__ = [
     "DryRun",
     "History",
     "HybridStep",
+    "Noted",
     "Protocol",
     "Sampler",
     "Strategy",
@@ -33,5 +35,6 @@ __all__ = [
     "load_best",
     "one_step",
     "predict",
+    "predict_labels",
     "seed_of",
 ]

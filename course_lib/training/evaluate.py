@@ -50,8 +50,8 @@ def evaluate(
         raise ValueError(f"threshold must be between 0 and 1, got {threshold}")
     if data.all_images.ndim != 4:
         raise ValueError(
-            f"{data.name} holds volumes, whose distances are not measured; overlaps do not mind "
-            "the layout: metrics.dice(prediction.reshape(-1, width), mask.reshape(-1, width))"
+            f"{data.name} holds volumes, whose distances are not measured; for overlap alone: "
+            "metrics.evaluate_volumes(training.predict_labels(net, data), data.masks, ...)"
         )
     targets = [data.mask_full(i) for i in range(len(data))]
     predictions = []
@@ -95,6 +95,22 @@ def predict(
         ValueError: for images of another shape.
     """
     return torch.cat(list(_batches(net, images, pick_device(device), batch)))
+
+
+def predict_labels(
+    net: nn.Module,
+    images: "Tensor | np.ndarray | Dataset",
+    *,
+    device: str | torch.device = "auto",
+    threshold: float = 0.5,
+    batch: int = 16,
+) -> np.ndarray:
+    """Return the predicted labels ``(N, H, W)`` or ``(N, D, H, W)`` uint8, at the images' size.
+
+    Arguments and errors as :func:`predict`; ``threshold`` is of binary probabilities.
+    """
+    found = predict(net, images, device=device, batch=batch)
+    return np.stack([to_mask(one, threshold) for one in found])
 
 
 def check_channels(logits: Tensor, num_classes: int) -> None:

@@ -1,14 +1,13 @@
 """Volumes from NIfTI files: made ones against what was put in, real ones through the nets."""
 
-import zipfile
+import hashlib
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
 from course_lib import models
-from course_lib.data import prepared, volumes
+from course_lib.data import hippocampus, volumes
 
 nibabel = pytest.importorskip("nibabel")
 
@@ -145,35 +144,23 @@ NETS = {
 
 
 @pytest.fixture(scope="module")
-def hippocampi(shared_data, tmp_path_factory):
-    """The six real pairs as one data set of three classes, and their spacings."""
-    source = shared_data / "raw" / "hippocampus_nifti.zip"
-    if not source.is_file():
-        pytest.skip("the six real volumes are not at hand: raw/hippocampus_nifti.zip is missing")
-    folder = tmp_path_factory.mktemp("nifti")
-    with zipfile.ZipFile(source) as archive:
-        archive.extractall(folder)
-    paths = sorted(folder.glob("*/imagesTr/*.nii.gz"))
-    images, masks, spacings = [], [], []
-    for path in paths:
-        image, spacing = volumes.read_volume(path)
-        mask = volumes.read_labels(path.parent.parent / "labelsTr" / path.name, 3, image.shape[1:])
-        images.append(volumes.centred(image, (64, 64, 64)))
-        masks.append(volumes.centred(mask, (64, 64, 64)))
-        spacings.append(spacing)
-    names = [path.name.removesuffix(".nii.gz") for path in paths]
-    cases = pd.DataFrame({"case_id": names, "group": names})
-    classes = [
-        {"name": name, "colour": "#888888"} for name in ("background", "anterior", "posterior")
-    ]
-    arrays = np.stack(images), np.stack(masks)
-    return prepared.from_arrays("hippocampus", *arrays, cases, classes), spacings
+def hippocampi():
+    """The six real pairs, whole, as one data set of three classes."""
+    return hippocampus.read((64, 64, 64))
+
+
+def test_the_shipped_files_are_those_that_were_published():
+    assert hashlib.sha256(hippocampus.FILE.read_bytes()).hexdigest() == (
+        "f7ff170dbe0a4479f046cf7cf527d2c70c6b426d5d137e34741fc004756d8b49"
+    )
 
 
 def test_the_six_real_pairs_are_read_whatever_their_types(hippocampi):
-    data, spacings = hippocampi
+    data = hippocampi
     assert list(data.cases["case_id"]) == [f"hippocampus_00{i}" for i in (1, 3, 4, 6, 7, 8)]
-    assert set(spacings) == {(1.0, 1.0, 1.0)}
+    assert (data.cases[["spacing_z", "spacing_y", "spacing_x"]] == 1).all(axis=None)
+    assert data.cases["group"].is_unique
+    assert data.descriptor["licenses"][0]["name"] == "CC-BY-SA-4.0"
     for image, mask in zip(data.images, data.masks, strict=True):
         assert set(np.unique(mask)) == {0, 1, 2}
         assert (image.min(), image.max()) == (0, 255)
@@ -182,9 +169,44 @@ def test_the_six_real_pairs_are_read_whatever_their_types(hippocampi):
         assert front > back
 
 
+def test_the_middle_of_every_patient_holds_all_that_is_labelled(hippocampi):
+    data = hippocampus.read()
+    assert data.images.shape == (6, 1, 32, 48, 32)
+    for label in (1, 2):
+        counts = [(masks == label).sum((1, 2, 3)) for masks in (data.masks, hippocampi.masks)]
+        np.testing.assert_array_equal(*counts)
+    # patient 006 has 34 x 52 x 35 voxels: they begin at 15, 6, 14 of 64, the middle 1, 2, 1 later
+    whole = hippocampi.images[3, 0]
+    np.testing.assert_array_equal(data.images[3, 0], whole[16:48, 8:56, 15:47])
+    with pytest.raises(ValueError, match="cuts labelled voxels of hippocampus_001"):
+        hippocampus.read((16, 48, 32))
+
+
+def test_eight_voxels_become_one(hippocampi):
+    half = hippocampus.read((17, 26, 17), spacing=2)
+    assert (half.cases[["spacing_z", "spacing_y", "spacing_x"]] == 2).all(axis=None)
+    whole = hippocampi.images[3, 0, 15:49, 6:58, 14:48]  # patient 006, but for its last slice
+    blocks = whole.reshape(17, 2, 26, 2, 17, 2).mean((1, 3, 5))
+    np.testing.assert_array_equal(half.images[3, 0], np.rint(blocks))
+    for label in (1, 2):
+        counts = [(masks == label).sum((1, 2, 3)) for masks in (half.masks, hippocampi.masks)]
+        np.testing.assert_allclose(counts[0], counts[1] / 8, rtol=0.15)
+    with pytest.raises(ValueError, match="spacing must be 1 or 2 mm, not 3"):
+        hippocampus.read(spacing=3)
+
+
+def test_a_shipped_file_that_is_missing_or_damaged_is_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(hippocampus, "FILE", tmp_path / "broken.zip")
+    with pytest.raises(ValueError, match=r"no file .*broken\.zip"):
+        hippocampus.read()
+    (tmp_path / "broken.zip").write_bytes(b"no archive")
+    with pytest.raises(ValueError, match="not a whole zip file"):
+        hippocampus.read()
+
+
 @pytest.mark.parametrize("net", NETS)
 def test_the_nets_run_through_the_six_real_pairs(hippocampi, net):
-    data, _ = hippocampi
+    data = hippocampi
     name, options = NETS[net]
     torch.manual_seed(0)
     model = models.create(name, in_channels=1, num_classes=3, dims=3, **options).eval()

@@ -136,3 +136,21 @@ def test_kept_bytes_are_the_maps_that_backward_needs():
     assert norm.running_mean.eq(0).all()
     with torch.no_grad():
         assert measure.kept_bytes(net, x) == image + 2 * maps
+
+
+def test_nets_take_turns_on_one_thread_and_the_first_round_does_not_count():
+    calls, threads = [], set()
+
+    class Noting(nn.Module):
+        def forward(self, x):
+            calls.append(x.shape[-1])
+            threads.add(torch.get_num_threads())
+            assert not torch.is_grad_enabled()
+            return x
+
+    before = torch.get_num_threads()
+    seconds = measure.seconds_in_turns({"a": Noting(), "b": Noting()}, torch.zeros(1, 1, 4, 4), 3)
+    assert len(calls) == 8
+    assert threads == {1}
+    assert torch.get_num_threads() == before
+    assert {name: len(times) for name, times in seconds.items()} == {"a": 3, "b": 3}
