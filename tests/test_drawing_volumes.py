@@ -40,14 +40,17 @@ def test_panels_name_net_class_and_the_dice_of_the_whole_volume():
         volume, target, found, at=0, axis=2, classes=["a", "b"], title="Two nets"
     )
     first, second, *others = panels(fig)
-    assert first.get_title() == "one: a\nboth empty"  # this slice lacks both, the volume does not
-    assert first.get_xlabel() == "Dice of the volume 1.000"
-    assert second.get_xlabel() == "Dice of the volume 0.000"
-    assert [ax.get_title().split("\n")[0] for ax in others] == ["other: a", "other: b"]
-    assert "one: b" in alt
+    # this slice lacks both classes, the volume does not
+    assert first.get_title() == "one, a: Dice 1.000\nboth empty"
+    assert second.get_title() == "one, b: Dice 0.000\nboth empty"
+    assert [ax.get_title()[:8] for ax in others] == ["other, a", "other, b"]
+    assert "one, b: Dice 0.000" in alt
 
 
 def test_a_single_class_needs_no_name():
     volume, target, found = sample()
     fig, _ = drawing.volume_slice(volume, target > 0, found, at=1, title="Two nets")
-    assert [ax.get_title() for ax in panels(fig)] == ["one", "other"]
+    assert [ax.get_title() for ax in panels(fig)] == [
+        "one: Dice 0.667",
+        "other: Dice 0.667",
+    ]

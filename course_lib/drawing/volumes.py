@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from course_lib import metrics
 from course_lib.drawing.overlays import outlines
-from course_lib.figures import number
+from course_lib.figures import clip_alt, number
 
 
 def volume_slice(
@@ -20,7 +20,7 @@ def volume_slice(
     classes: Sequence[str] = ("",),
     title: str,
 ) -> tuple[Figure, str]:
-    """Draw a slice of a volume for every net and class, with both outlines and the volume's Dice.
+    """Draw a slice for every net and class: both outlines, and the Dice of the whole volume.
 
     Args:
         volume: image ``(D, H, W)`` uint8: foot to head, back to front, left to right.
@@ -39,20 +39,15 @@ def volume_slice(
     def cut(array: np.ndarray) -> np.ndarray:
         return np.take(array, at, axis)[::-1]
 
-    names, notes, targets, predictions = [], [], [], []
+    names, targets, predictions = [], [], []
     for net, labels in found.items():
         table = metrics.evaluate_volumes([labels], [target], [net], classes=["", *classes])
         for label, (name, dice) in enumerate(zip(classes, table["dice"], strict=True), start=1):
-            names.append(f"{net}: {name}" if name else net)
-            notes.append(f"Dice of the volume {number(dice)}")
+            names.append(f"{net}{name and ', '}{name}: Dice {number(dice)}")
             targets.append(cut(target) == label)
             predictions.append(cut(labels) == label)
-    return outlines(
-        [cut(volume)] * len(names),
-        targets,
-        predictions,
-        names=names,
-        notes=notes,
-        title=title,
-        rows=len(found) if len(classes) > 1 else 1,
-    )
+    rows = len(found) if len(classes) > 1 else 1
+    images = [cut(volume)] * len(names)
+    fig, _ = outlines(images, targets, predictions, names=names, title=title, rows=rows)
+    alt = f"Slice {at} with outlines of reference and prediction. Whole volume: {'; '.join(names)}."
+    return fig, clip_alt(alt)
