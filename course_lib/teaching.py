@@ -8,9 +8,11 @@ the solutions) anything but a right answer raises.
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import math
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -134,7 +136,8 @@ def judge(exercise: Exercise, answer) -> Verdict:
 def _judge_letters(exercise: Exercise, answer) -> Verdict:
     if answer is None or answer == "":
         return Verdict("not started", "The course's answer is used below.")
-    letters = {letter for letter in str(answer).upper() if letter.isalpha()}
+    said = re.sub(r"\b(AND|OR)\b", " ", str(answer).upper())
+    letters = {letter for letter in said if letter.isalpha()}
     if letters == set(exercise.reference):
         return Verdict("passed", "Now write two sentences on why, then read the last hint.")
     for wrong in exercise.wrong:
@@ -165,6 +168,8 @@ def same(a, b) -> bool:
     """Tell whether two results agree: numbers within 1e-4, NaN equal to NaN, shapes equal."""
     if isinstance(a, Raised) or isinstance(b, Raised):
         return type(a) is type(b) and a == b  # an array would compare element by element
+    if a is None or b is None:
+        return a is b  # NumPy reads None as NaN: a forgotten return would pass
     if isinstance(a, (tuple, list)) and isinstance(b, (tuple, list)):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     if isinstance(a, dict) and isinstance(b, dict):
@@ -187,17 +192,11 @@ def _array(value) -> np.ndarray:
 
 
 def _run(function: Callable, case: tuple):
-    copies = tuple(_copy(argument) for argument in case)
+    copies = copy.deepcopy(case)
     try:
         return function(*copies)
     except Exception as error:  # any failure of a student's code is a result to compare
         return Raised(type(error).__name__)
-
-
-def _copy(argument):
-    if isinstance(argument, torch.Tensor):
-        return argument.clone()
-    return argument.copy() if isinstance(argument, np.ndarray) else argument
 
 
 def _show(value) -> str:

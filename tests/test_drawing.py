@@ -363,3 +363,12 @@ def test_the_diagram_refuses_unknown_modules():
         drawing.architecture(unet(), {"neck": "neck"}, (3, 32, 32), title="T")
     with pytest.raises(ValueError, match="1 to 12"):
         drawing.architecture(unet(), {}, (3, 32, 32), title="T")
+
+
+def test_whole_numbers_have_whole_ticks():
+    fig, _ = drawing.lines(
+        {"loss": ([1, 2, 3], [0.3, 0.2, 0.1])}, title="T", xlabel="epoch", ylabel="loss"
+    )
+    ticks = fig.axes[0].get_xticks()
+    assert len(ticks) >= 3
+    assert all(tick % 1 == 0 for tick in ticks)

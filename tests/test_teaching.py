@@ -49,6 +49,7 @@ def test_function_verdicts(answer, status, part):
     [
         ("b, c", "passed", "two sentences"),
         ("CB", "passed", ""),
+        ("B and C", "passed", ""),
         ("", "not started", ""),
         (None, "not started", ""),
         ("b", "not yet", "speck"),
@@ -71,10 +72,19 @@ def test_a_case_is_not_changed_by_the_answer_that_comes_first():
     assert judge(exercise, lambda x: x.sum()).status == "passed"
 
 
+def test_a_list_that_an_answer_sorts_is_whole_for_the_next():
+    exercise = Exercise(lambda x: x[0], ("add",), cases=(([3, 1],),))
+    assert judge(exercise, lambda x: sorted(x)[0]).status == "not yet"
+    assert judge(exercise, lambda x: x.sort() or x[0]).status == "not yet"
+    assert judge(exercise, lambda x: x[0]).status == "passed"
+
+
 @pytest.mark.parametrize(
     ("a", "b", "expected"),
     [
         (math.nan, math.nan, True),
+        (None, math.nan, False),
+        (None, None, True),
         (math.inf, math.inf, True),
         (1.00001, 1, True),
         (1.001, 1, False),

@@ -111,6 +111,8 @@ def lines(
         ax.axhline(height, color=INK, linewidth=0.8)
         ax.annotate(label, (0, height), (3, 2), ("axes fraction", "data"), "offset points")
     scales(ax, log, xlabel, ylabel)
+    if "x" not in log and all((np.asarray(one[0]) % 1 == 0).all() for one in series.values()):
+        ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, steps=[1, 2, 5, 10]))
     ax.grid(axis="y")
     if len(series) > 1 and joined:
         _end_labels(fig, ax, ends, values=False)

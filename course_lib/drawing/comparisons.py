@@ -269,7 +269,8 @@ def _signs(values: np.ndarray, halves: np.ndarray, signed: bool) -> str:
 
 def _grid_of_cells(ax: Axes, rows: Sequence[str], columns: Sequence[str]) -> None:
     each = max(5, 60 // len(columns))
-    ax.set_xticks(range(len(columns)), [textwrap.fill(str(name), each) for name in columns])
+    names = [textwrap.fill(str(name), each, break_long_words=False) for name in columns]
+    ax.set_xticks(range(len(columns)), names)
     ax.set_yticks(range(len(rows)), [textwrap.fill(str(name), 22) for name in rows])
     ax.set_xticks(np.arange(1, len(columns)) - 0.5, minor=True)
     ax.set_yticks(np.arange(1, len(rows)) - 0.5, minor=True)
