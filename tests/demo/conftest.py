@@ -23,7 +23,7 @@ def weights(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("weights")
     files = folder / "wide.onnx", folder / "square.onnx"
-    net = used(models.create("sigrenet_tiny", steps=1))
+    net = used("sigrenet_tiny")
     card = export.to_onnx(net, files[0], SIZES[0], threshold=0.4)
     # its sides are free: a second export, which takes long, would write the same net
     model = onnx.load(files[0])
@@ -39,7 +39,7 @@ def three_classes(tmp_path_factory):
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
     folder = tmp_path_factory.mktemp("three_classes")
-    net = used(models.create("sigrenet_tiny", num_classes=3, steps=1))
+    net = used("sigrenet_tiny", num_classes=3)
     card = card_of(net, 3, (48, 48), ("background", "inner", "outer"))
     file = folder / "best.safetensors"
     safetensors.torch.save_file(net.state_dict(), file, metadata={CARD: card.to_json()})
@@ -47,9 +47,10 @@ def three_classes(tmp_path_factory):
     return file, folder / written.file
 
 
-def used(net):
-    """Return the net with running statistics that have seen images."""
+def used(name, **options):
+    """Return a net of fixed weights with running statistics that have seen images."""
     torch.manual_seed(0)
+    net = models.create(name, steps=1, **options)
     with torch.no_grad():
         net(torch.rand(4, 3, 64, 64))
     return net
