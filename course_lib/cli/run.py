@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -96,7 +97,11 @@ def cores() -> int:
 
 
 def execute_one(item: Plan, threads: int, progress: Callable[[str, int, int], None]) -> Outcome:
-    """Run one notebook in its folder, which is emptied first; returns how it ended."""
+    """Run one notebook in its folder, which is emptied first; returns how it ended.
+
+    Raises:
+        InterruptedError: Ctrl-C ended the run, so it has not failed.
+    """
     name = item.notebook.stem
     shutil.rmtree(item.folder, ignore_errors=True)
     item.folder.mkdir(parents=True, exist_ok=True)
@@ -150,6 +155,8 @@ def _run_process(item: Plan, threads: int, progress: Callable[[int, int], None])
             _running.discard(process)
     if process.returncode == 0:
         return None
+    if process.returncode == -signal.SIGINT:  # before the new process had left our session
+        raise InterruptedError("stopped by Ctrl-C")
     if said is not None:
         return {"error": said["error"], "cell": said["at"] + 1, "lines": tuple(said["lines"])}
     text = log.read_text(encoding="utf-8", errors="replace")

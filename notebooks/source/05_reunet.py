@@ -342,13 +342,7 @@ def share_of(part, share):
 @cache
 def trained(train_share, updates, seed, **options):
     """Train a net once, however often it is asked for; note every loss."""
-    made, noted = build(seed=seed, **options), []
-
-    def noting(forward, x, y, loss):
-        value = loss(forward(x), y)
-        noted.append(value.item())
-        yield value
-
+    made, noted = build(seed=seed, **options), training.Noted()
     rule = replace(protocol, seed=seed)
     if updates:
         rule = replace(rule, epochs=1, max_updates=updates)
@@ -359,9 +353,9 @@ def trained(train_share, updates, seed, **options):
         rule,
         run.out_dir / "training",
         device=run.device,
-        strategy=noting,
+        strategy=noted,
     )
-    return {"net": made, "loss": np.array(noted), "history": history}
+    return {"net": made, "loss": np.array(noted.losses), "history": history}
 
 
 signal = trained(**paper)
@@ -972,6 +966,7 @@ TABLES = {
     "reunet_nets": (["net", "wiring", "base"], "none"),
     "reunet_nuclei": (["net", "wiring", "base"], "none"),
     "reunet_busi": (["net", "wiring", "base"], "none"),
+    "reunet_full_width": (["wiring", "base"], "none, n = 1"),
 }
 
 

@@ -374,13 +374,7 @@ def built(t, integrate, base, seed, shared):
 @cache
 def trained(t, integrate, base, seed, shared=False, updates=0):
     """Train a net once, however often it is asked for; note every loss."""
-    net, noted = built(t, integrate, base, seed, shared), []
-
-    def noting(forward, x, y, loss):
-        value = loss(forward(x), y)
-        noted.append(value.item())
-        yield value
-
+    net, noted = built(t, integrate, base, seed, shared), training.Noted()
     rule = replace(protocol, seed=seed)
     if updates:
         rule = replace(rule, epochs=1, max_updates=updates)
@@ -391,9 +385,9 @@ def trained(t, integrate, base, seed, shared=False, updates=0):
         rule,
         run.out_dir / "training",
         device=run.device,
-        strategy=noting,
+        strategy=noted,
     )
-    return {"net": net, "loss": pd.Series(noted)}
+    return {"net": net, "loss": pd.Series(noted.losses)}
 
 
 def beside(t, shared=False):

@@ -120,6 +120,18 @@ def test_a_cell_that_takes_too_long_is_stopped(course_of, cli, tmp_path, monkeyp
     assert "cell 4" in result.output
 
 
+def test_a_run_that_ctrl_c_ended_has_not_failed(course_of, tmp_path, monkeypatch):
+    course_of(**{"90_tiny": notebook("print(1)")})
+    (item,) = plan.plan(plan.find(()), "fast", {}, {}, tmp_path / "out")
+    stopped = tmp_path / "python"
+    stopped.write_text("#!/bin/sh\nkill -INT $$\n", encoding="utf-8")
+    stopped.chmod(0o755)
+    monkeypatch.setattr(run.sys, "executable", str(stopped))
+    with pytest.raises(InterruptedError):
+        run.execute_one(item, 1, lambda *_: None)
+    assert not (item.folder / "outcome.json").exists()
+
+
 def test_report_of_an_empty_folder_is_refused(cli, tmp_path):
     result = cli("report", "--out", tmp_path)
     assert result.exit_code == 2
