@@ -46,5 +46,5 @@ def test_ci_calls_make_test(root):
 
 def test_licences_of_shipped_data_are_named(root):
     text = (root / "NOTICE.md").read_text(encoding="utf-8")
-    for name in ("phantoms", "nuclei-mini", "nuclei", "BUSI"):
+    for name in ("phantoms", "nuclei-mini", "hippocampus", "nuclei", "BUSI"):
         assert f"| {name} |" in text
