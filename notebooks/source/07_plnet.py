@@ -963,7 +963,7 @@ figures.slider(
 # the muscle around the left one (Myo) and the left ventricle (LV), here synthetic. Beware
 # of a class that is *absent* from an image: the first and last slices of a heart have no
 # ventricle. That, an image without a lesion, and a label that was lost are three kinds of
-# empty mask (02).
+# empty mask (02). Real nuclei: see `plnet_nuclei` in section 8.
 
 # %% tags=["nbval-ignore-output"]
 principal = trained(**main)
@@ -977,13 +977,6 @@ dice_ends = by_class.xs("dice", axis=1, level=1)
 print(dice_ends[["low", "high", "n_empty"]].round(3))
 mi = count(principal["net"], buffers=True) / 2**20
 print(f"{mi:.3f} Mi numbers, {4 * mi:.2f} MiB as float32")
-kept = records.committed("07_plnet", "nuclei")
-if kept is None:
-    print("Nuclei: no recorded run yet: course run 07 --data nuclei --keep")
-else:
-    for one in kept["runs"]:
-        value = one["records"]["dice_mean"]["value"]
-        print(one["parameters"]["net"], one["seeds"], f"Dice {value:.4f}")
 
 # %% [markdown]
 # ## Recorded results
